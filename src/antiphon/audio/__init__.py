@@ -1,0 +1,1 @@
+"""Audio: formats, resampling, levels, files. Pure: no clock, no threads, no engine."""

@@ -1,0 +1,10 @@
+"""The `antiphon` command. Each subcommand is a module of this package, registered here."""
+
+import typer
+
+app = typer.Typer(
+    name="antiphon",
+    help="A realtime voice server that speaks the OpenAI Realtime protocol on models of your choice.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)

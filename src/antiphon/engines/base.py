@@ -1,0 +1,475 @@
+"""The interfaces that engines implement.
+
+An engine knows audio and text, never the protocol, a session or a transport. It is loaded once per process and
+shared by every session, so every method is safe to call concurrently from the event loop; CPU work runs in the
+engine's own threads, at most `cores` of them at a time. Cancelling an awaited call or closing an iterator stops
+the work in the engine too, not only the waiting.
+
+Audio is mono float32 in [-1, 1]. Hearing is at 16 kHz (`HEARING_RATE`); speech comes at the rate of its engine.
+
+Third parties add engines through the entry point group `antiphon.engines`: the value is a subclass of one of the
+role classes below.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+HEARING_RATE = 16_000
+"""Sample rate, Hz, of all audio given to voice activity detectors, turn classifiers and transcribers."""
+
+VAD_WINDOW = 512
+"""Samples at 16 kHz (32 ms) in one voice activity window."""
+
+
+class EngineError(Exception):
+    """An engine could not do its work.
+
+    Attributes:
+        code: short machine-readable reason, e.g. "model_missing", "engine_failed", "timeout", "unsupported".
+        message: what went wrong and, where it can be said, what to do about it. Never contains a secret.
+    """
+
+    def __init__(self, message: str, *, code: str = "engine_failed") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Priority(enum.IntEnum):
+    """Who goes first when engine work has to wait. Lower goes first."""
+
+    LIVE = 0
+    """Somebody is waiting for this now."""
+    DRAFT = 1
+    """Work ahead that may be thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """How busy an engine is: jobs running, jobs waiting, and how many can run at once."""
+
+    running: int
+    waiting: int
+    capacity: int
+
+
+class ModelPaths(Protocol):
+    """Finds the files of a model of the catalog, already fetched and verified."""
+
+    def path(self, name: str) -> Path:
+        """Return the file or directory of model `name`.
+
+        Raises:
+            EngineError: code "model_missing" when it was not fetched or is damaged; the message says what to run.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """What an engine is given to load itself.
+
+    Attributes:
+        models: where model files are.
+        cores: how many CPU threads the engine may keep busy at once.
+        options: the engine's own settings, as the user wrote them.
+    """
+
+    models: ModelPaths
+    cores: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Engine(abc.ABC):
+    """What every engine has in common: it is loaded, warmed up, says how busy it is, and is closed."""
+
+    name: ClassVar[str]
+    """The entry point's name, e.g. "silero"."""
+
+    required_models: ClassVar[tuple[str, ...]] = ()
+    """Catalog names of the models that must be present before `load`."""
+
+    @classmethod
+    @abc.abstractmethod
+    async def load(cls, context: EngineContext) -> Self:
+        """Load the model. Blocking work runs in a thread.
+
+        Raises:
+            EngineError: the model is missing or damaged, or an option is wrong.
+        """
+
+    async def warm_up(self) -> None:
+        """Do a small piece of real work so that the first user does not pay for lazy initialisation."""
+        return
+
+    def load_now(self) -> EngineLoad:
+        """Return how busy the engine is right now."""
+        return EngineLoad(0, 0, 1)
+
+    async def close(self) -> None:
+        """Stop all work, join the engine's threads and free its memory. Idempotent."""
+        return
+
+
+# --- hearing ---------------------------------------------------------------------------------------------------------
+
+
+class VadStream(abc.ABC):
+    """Voice activity of one audio stream. Keeps the model's recurrent state."""
+
+    @abc.abstractmethod
+    async def push(self, windows: Samples) -> Samples:
+        """Return the probability of speech (float32[n], 0..1) for each of `windows` (float32[n, 512], 16 kHz).
+
+        Windows are consecutive. Calls on one stream must not overlap.
+        """
+
+    def close(self) -> None:
+        """Forget the stream. Idempotent."""
+        return
+
+
+class VoiceActivityDetector(Engine):
+    """Tells speech from everything else. Windows of all open streams are batched into one model call."""
+
+    @abc.abstractmethod
+    def open(self) -> VadStream:
+        """Start a new stream with a fresh state."""
+
+
+class TurnClassifier(Engine):
+    """Tells a finished turn from a pause inside one."""
+
+    @abc.abstractmethod
+    async def complete(self, audio: Samples) -> float:
+        """Return the probability, 0..1, that the speaker has finished, given the turn so far (float32[n], 16 kHz)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token of a transcript with its natural-log probability and its UTF-8 bytes."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said.
+
+    Attributes:
+        text: the words, stripped; empty when nothing was said.
+        language: ISO 639-1 code of the language heard, if the engine knows.
+        logprobs: per token, only when asked for and supported.
+    """
+
+    text: str
+    language: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class TranscriptionStream(abc.ABC):
+    """Transcription of audio that is still coming in, for engines that can stream."""
+
+    @abc.abstractmethod
+    async def push(self, audio: Samples) -> str:
+        """Take audio (float32[n], 16 kHz) and return the words that became final, possibly none. Append-only."""
+
+    @abc.abstractmethod
+    async def finish(self) -> Transcript:
+        """Return the whole transcript; it starts with everything that `push` returned."""
+
+    def close(self) -> None:
+        """Forget the stream. Idempotent."""
+        return
+
+
+class Transcriber(Engine):
+    """Speech to text."""
+
+    languages: Sequence[str] | None = None
+    """ISO 639-1 codes that it understands; None for unknown or any."""
+    supports_logprobs: bool = False
+
+    @abc.abstractmethod
+    async def transcribe(
+        self,
+        audio: Samples,
+        *,
+        language: str | None = None,
+        prompt: str | None = None,
+        logprobs: bool = False,
+        priority: Priority = Priority.LIVE,
+    ) -> Transcript:
+        """Transcribe one utterance (float32[n], 16 kHz, any length).
+
+        Args:
+            audio: the utterance; silence around the speech is fine.
+            language: ISO 639-1 hint.
+            prompt: words to expect, or the text before.
+            logprobs: return token log probabilities.
+            priority: a draft waits behind live work.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+
+    def stream(self, *, language: str | None = None, prompt: str | None = None) -> TranscriptionStream | None:
+        """Start a streaming transcription, or return None when the engine reads whole utterances only."""
+        return None
+
+
+class DenoiserStream(abc.ABC):
+    """Noise suppression of one audio stream."""
+
+    @abc.abstractmethod
+    def process(self, audio: Samples) -> Samples:
+        """Return as many denoised samples as were given (float32[n], 16 kHz); a fixed delay is allowed."""
+
+    def close(self) -> None:
+        """Forget the stream. Idempotent."""
+        return
+
+
+class Denoiser(Engine):
+    """Takes noise out of speech before it is heard."""
+
+    @abc.abstractmethod
+    def open(self, kind: Literal["near_field", "far_field"]) -> DenoiserStream:
+        """Start a stream for a headset or phone ("near_field") or a room or conference microphone ("far_field")."""
+
+
+# --- thinking --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPart:
+    """Speech of a message: float32[n] at `rate` Hz, with its transcript where it is known."""
+
+    samples: Samples
+    rate: int
+    transcript: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture of a message: a data URI (image/png or image/jpeg)."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model called. `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the context. `tool_calls` only with role assistant, `tool_call_id` only with role tool."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: tuple[TextPart | AudioPart | ImagePart, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call. `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """A tool choice that forces the function `name`."""
+
+    name: str
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What a language or speech model is asked to continue.
+
+    Attributes:
+        messages: the context, oldest first; instructions are the first message, with role system.
+        tools: functions that may be called.
+        tool_choice: whether a function may, must not or must be called.
+        parallel_tool_calls: whether several functions may be called in one reply.
+        max_tokens: most tokens to generate; None for no limit of the request's own.
+        temperature: sampling temperature; None for the engine's own.
+        cache_key: requests with the same key share a prefix (a session); engines use it to keep their cache warm.
+        priority: a draft waits behind live work.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    max_tokens: int | None = None
+    temperature: float | None = None
+    cache_key: str | None = None
+    priority: Priority = Priority.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of a function call.
+
+    Attributes:
+        index: which call of the reply this belongs to, from 0, never decreasing.
+        name: the function's name, whole, in the first delta of a call only.
+        arguments: more JSON text, possibly empty.
+        call_id: the model's own id for the call in the first delta, if it has one.
+    """
+
+    index: int
+    name: str | None = None
+    arguments: str = ""
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one generation, as the model counts them. `cached_tokens` is the part of the input found in cache."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The generation ended: by itself, at `max_tokens` or the context's end, with tool calls, or by a filter."""
+
+    reason: Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """A piece of speech: float32[n] mono at `rate` Hz."""
+
+    samples: Samples
+    rate: int
+
+
+class LanguageModel(Engine):
+    """Text to text, with tools. Ends every generation with `Usage` (when known) and `Finish`."""
+
+    context_tokens: int | None = None
+    """Most tokens of context plus reply; None when unknown."""
+    supports_images: bool = False
+    supports_audio: bool = False
+
+    @abc.abstractmethod
+    def generate(self, request: GenerationRequest) -> AsyncIterator[TextDelta | ToolCallDelta | Usage | Finish]:
+        """Continue the context. Closing the iterator stops the generation in the engine.
+
+        Raises (while iterating):
+            EngineError: the engine failed; code "context_length_exceeded" when the context does not fit.
+        """
+
+    async def prefill(self, request: GenerationRequest) -> None:
+        """Bring the context's prefix into the engine's cache ahead of `generate`. May do nothing."""
+        return
+
+    @abc.abstractmethod
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Return how many tokens of context these messages and tools take, in the model's own tokens."""
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice of a synthesizer: its name, a few words about it, and its languages (ISO 639-1)."""
+
+    name: str
+    description: str = ""
+    languages: tuple[str, ...] = ()
+
+
+class Synthesizer(Engine):
+    """Text to speech."""
+
+    voices: Sequence[Voice]
+    """Its voices, the default one first."""
+    sample_rate: int
+    """Hz of everything that it synthesizes."""
+
+    @abc.abstractmethod
+    def synthesize(
+        self,
+        text: str,
+        *,
+        voice: str | None = None,
+        speed: float = 1.0,
+        language: str | None = None,
+        priority: Priority = Priority.LIVE,
+    ) -> AsyncIterator[AudioChunk]:
+        """Speak one clause or sentence. Closing the iterator stops the synthesis.
+
+        Args:
+            text: plain words, no markup.
+            voice: a name in `voices`; None for the default.
+            speed: 0.25 to 1.5, 1.0 is the voice's own pace.
+            language: ISO 639-1.
+            priority: a draft waits behind live work.
+
+        Raises (while iterating):
+            EngineError: the engine failed, or code "unsupported" for an unknown voice.
+        """
+
+
+class SpeechModel(Engine):
+    """One model for all: hears audio parts of the messages and answers in text and speech."""
+
+    voices: Sequence[Voice]
+    sample_rate: int
+
+    @abc.abstractmethod
+    def respond(
+        self, request: GenerationRequest, *, voice: str | None = None, speech: bool = True
+    ) -> AsyncIterator[TextDelta | AudioChunk | ToolCallDelta | Usage | Finish]:
+        """Continue the context in text and, when `speech`, audio; text comes no later than the audio that says it.
+
+        Raises (while iterating):
+            EngineError: the engine failed.
+        """

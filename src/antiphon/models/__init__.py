@@ -1,0 +1,1 @@
+"""Models on disk: the catalog, where they come from, fetching, verifying, caching."""

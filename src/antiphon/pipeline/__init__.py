@@ -1,0 +1,1 @@
+"""How a reply is made from engines: cascade (transcription, language model, synthesis) or one speech model."""

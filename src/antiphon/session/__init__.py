@@ -1,0 +1,1 @@
+"""The session: configuration, conversation, input audio, turn detection, responses, drafts, usage."""

@@ -1,0 +1,1 @@
+"""Transports: how frames and audio reach a session."""
