@@ -98,8 +98,8 @@ def read_audio(path: Path, rate: int) -> Samples:
 
 def _mono(frame: av.AudioFrame) -> Samples:
     # FFmpeg's own downmix keeps the power, so that the same voice in both channels would go over full scale.
-    channels: Samples = frame.to_ndarray()
-    return channels[0] if len(channels) == 1 else channels.mean(axis=0)
+    channels = np.asarray(frame.to_ndarray(), np.float32)
+    return np.asarray(channels[0] if len(channels) == 1 else channels.mean(axis=0))
 
 
 def _reason(error: Exception) -> str:
