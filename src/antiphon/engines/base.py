@@ -23,13 +23,10 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from antiphon.audio.clock import HEARING_RATE as HEARING_RATE
+from antiphon.audio.clock import VAD_WINDOW as VAD_WINDOW
+
 Samples = NDArray[np.float32]
-
-HEARING_RATE = 16_000
-"""Sample rate, Hz, of all audio given to voice activity detectors, turn classifiers and transcribers."""
-
-VAD_WINDOW = 512
-"""Samples at 16 kHz (32 ms) in one voice activity window."""
 
 
 class EngineError(Exception):

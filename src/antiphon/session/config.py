@@ -142,7 +142,7 @@ class SessionConfig:
         """
         return self
 
-    def wire(self, id: str, expires_at: int) -> dict[str, Any]:  # noqa: A002 - the protocol's own name
+    def wire(self, id: str, expires_at: int) -> dict[str, Any]:
         """Return the effective session as `session.created` and `session.updated` carry it.
 
         Args:
@@ -205,7 +205,7 @@ def default_session_config(
     model: str,
     voice: str,
     instructions: str,
-    type: SessionType = "realtime",  # noqa: A002 - the protocol's own name
+    type: SessionType = "realtime",
 ) -> SessionConfig:
     """Return the configuration that a session starts with; `model` is the name that the client asked for."""
     return SessionConfig(

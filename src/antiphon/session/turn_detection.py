@@ -1,0 +1,193 @@
+"""Turn detection: when speech starts, pauses, goes on and is over. Pure: it is fed probabilities, one per window.
+
+Time is counted in samples at 16 kHz from the beginning of the session's audio. The hysteresis is Silero's own: a
+window at or above the threshold is speech, one below threshold - 0.15 is silence, and what lies between keeps the
+state (silero-vad, `VADIterator`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from antiphon.audio.clock import VAD_WINDOW, ms_to_samples
+from antiphon.session.config import SemanticVad, ServerVad
+
+_HYSTERESIS = 0.15
+_SURE_SPEECH = 0.85
+"""One window this sure starts speech; less sure windows need `_ONSET_WINDOWS` in a row."""
+_ONSET_WINDOWS = 2
+_HANGOVER_WINDOWS = 3
+"""Windows of silence (96 ms) that make a pause: shorter gaps are stop consonants, not pauses."""
+_TURN_IS_COMPLETE = 0.5
+"""smart-turn's own decision threshold (model card)."""
+_ASK_AGAIN_MS = (300, 700, 1300, 2200, 3500)
+"""Silences after which the classifier is asked again, since what it heard ends differently by then."""
+_MAX_WAIT_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
+"""Longest silence before an unfinished turn is closed all the same, by `eagerness` (OpenAI's guide)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Speech began at `start` (prefix padding included) and was noticed at `at`."""
+
+    start: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """Speech has been silent since `speech_end`; what was said until `at` may be the whole turn.
+
+    `ask` tells that the turn classifier's opinion is wanted; it is answered with `TurnDetector.judge`.
+    """
+
+    speech_end: int
+    at: int
+    ask: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    """Speech goes on after a pause."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The turn is over. `end` includes the silence that closed it; the last speech was at `speech_end`."""
+
+    speech_end: int
+    end: int
+
+
+Detection = SpeechStarted | SpeechPaused | SpeechResumed | SpeechStopped
+
+
+class TurnDetector:
+    """Finds the turns of one audio stream.
+
+    Args:
+        mode: the session's turn detection; `ServerVad` closes a turn after a fixed silence, `SemanticVad` when the
+            classifier is sure, and at the latest after the bound of its eagerness.
+        position: where in the session's audio, in samples at 16 kHz, the first window begins.
+    """
+
+    def __init__(self, mode: ServerVad | SemanticVad, position: int = 0) -> None:
+        self._position = position
+        self._earliest_start = position
+        self._onset = 0
+        self._speaking = False
+        self._speech_end: int | None = None
+        self._paused = False
+        self._asked = 0
+        self._sure_at: int | None = None
+        self.mode = mode
+
+    @property
+    def mode(self) -> ServerVad | SemanticVad:
+        """The turn detection in force; setting it keeps the state of the turn in progress."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: ServerVad | SemanticVad) -> None:
+        self._mode = mode
+        if isinstance(mode, ServerVad):
+            self._threshold = mode.threshold
+            self._padding = ms_to_samples(mode.prefix_padding_ms)
+            self._max_silence = ms_to_samples(max(mode.silence_duration_ms, 1))
+        else:
+            self._threshold = 0.5
+            self._padding = ms_to_samples(300)
+            self._max_silence = ms_to_samples(_MAX_WAIT_MS[mode.eagerness])
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a turn is in progress, pauses included."""
+        return self._speaking
+
+    @property
+    def position(self) -> int:
+        """Samples at 16 kHz that have been judged."""
+        return self._position
+
+    def push(self, probability: float) -> list[Detection]:
+        """Take the speech probability of the next window of 512 samples and return what follows from it."""
+        self._position += VAD_WINDOW
+        return self._while_speaking(probability) if self._speaking else self._while_silent(probability)
+
+    def judge(self, probability: float, pause_at: int) -> list[Detection]:
+        """Take the classifier's probability that the turn was complete at the pause noticed at `pause_at`.
+
+        An opinion about a pause that is over is ignored.
+        """
+        if not self._paused or self._sure_at is not None or self._speech_end is None or pause_at < self._speech_end:
+            return []
+        if probability < _TURN_IS_COMPLETE:
+            return []
+        self._sure_at = pause_at
+        return self._close()
+
+    def stop(self) -> list[Detection]:
+        """Close the turn in progress now, if there is one (a bound was reached)."""
+        return self._close() if self._speaking else []
+
+    def forget(self) -> None:
+        """Drop the turn in progress: its audio was committed or cleared by the client."""
+        self._speaking = False
+        self._onset = 0
+        self._earliest_start = self._position
+        self._reset_pause()
+
+    def _while_silent(self, probability: float) -> list[Detection]:
+        if probability < self._threshold:
+            self._onset = 0
+            return []
+        self._onset += 1
+        if self._onset < _ONSET_WINDOWS and probability < max(self._threshold, _SURE_SPEECH):
+            return []
+        first = self._position - self._onset * VAD_WINDOW
+        self._speaking = True
+        self._onset = 0
+        self._reset_pause()
+        return [SpeechStarted(start=max(first - self._padding, self._earliest_start), at=self._position)]
+
+    def _while_speaking(self, probability: float) -> list[Detection]:
+        if probability >= self._threshold:
+            resumed = self._paused
+            self._reset_pause()
+            return [SpeechResumed(at=self._position)] if resumed else []
+        if self._speech_end is None:
+            if probability >= max(self._threshold - _HYSTERESIS, 0.01):
+                return []
+            self._speech_end = self._position - VAD_WINDOW
+        paused = self._pause(self._speech_end)
+        if self._position - self._speech_end >= self._max_silence:
+            return paused + self._close()
+        return paused
+
+    def _pause(self, speech_end: int) -> list[Detection]:
+        silence = self._position - speech_end
+        semantic = isinstance(self._mode, SemanticVad)
+        if not self._paused:
+            if silence < min(_HANGOVER_WINDOWS * VAD_WINDOW, self._max_silence):
+                return []
+            self._paused = True
+            return [SpeechPaused(speech_end=speech_end, at=self._position, ask=semantic)]
+        again = semantic and self._asked < len(_ASK_AGAIN_MS) and silence >= ms_to_samples(_ASK_AGAIN_MS[self._asked])
+        if not again:
+            return []
+        self._asked += 1
+        return [SpeechPaused(speech_end=speech_end, at=self._position, ask=True)]
+
+    def _close(self) -> list[Detection]:
+        speech_end = self._position if self._speech_end is None else self._speech_end
+        stopped = SpeechStopped(speech_end=speech_end, end=self._position)
+        self.forget()
+        return [stopped]
+
+    def _reset_pause(self) -> None:
+        self._speech_end = None
+        self._paused = False
+        self._asked = 0
+        self._sure_at = None
