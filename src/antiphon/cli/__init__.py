@@ -2,9 +2,12 @@
 
 import typer
 
+from antiphon.cli.models import models_app
+
 app = typer.Typer(
     name="antiphon",
     help="A realtime voice server that speaks the OpenAI Realtime protocol on models of your choice.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+app.add_typer(models_app)
