@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import binascii
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.ids import new_id
+from antiphon.protocol.errors import ProtocolError, invalid_type
+from antiphon.protocol.ids import new_id, random_base62
 
 EVENT_ID_MAX_LENGTH = 512
 """Longest `event_id` that a client may choose, in characters (OpenAPI specification 2.3.0)."""
 
 _OBFUSCATION_BLOCK = 16
-_OBFUSCATION_ALPHABET = bytes(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"[byte % 62] for byte in range(256)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +42,15 @@ def decode_frame(text: str | bytes) -> dict[str, Any]:
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ProtocolError(f"The event is not valid JSON: {error}.", code="invalid_json") from error
+        raise ProtocolError(f"The event is not valid JSON: {error}.", code="invalid_event") from error
     if not isinstance(frame, dict):
         raise ProtocolError("The event must be a JSON object.", code="invalid_event")
     if "type" not in frame:
         raise ProtocolError("The 'type' field is missing.", code="invalid_event", event_id=event_id_of(frame))
     if not isinstance(frame["type"], str):
-        raise ProtocolError(
-            "The 'type' field must be a string.", code="invalid_type", param="type", event_id=event_id_of(frame)
-        )
+        mistake = invalid_type("type", "a string", frame["type"])
+        mistake.event_id = event_id_of(frame)
+        raise mistake
     return frame
 
 
@@ -64,7 +60,7 @@ def event_id_of(frame: dict[str, Any]) -> str | None:
     return event_id if isinstance(event_id, str) and len(event_id) <= EVENT_ID_MAX_LENGTH else None
 
 
-def server_event(type: str, /, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the protocol's own name
+def server_event(type: str, /, **fields: Any) -> dict[str, Any]:
     """Return the server event `type` with a fresh `event_id` and then `fields`, in their order."""
     return {"type": type, "event_id": new_id("event"), **fields}
 
@@ -75,18 +71,18 @@ def obfuscation(delta: str) -> str:
     So that the size of a frame does not tell the size of a token; the lengths are those of the real service.
     """
     length = _OBFUSCATION_BLOCK - len(delta) % _OBFUSCATION_BLOCK
-    return os.urandom(length).translate(_OBFUSCATION_ALPHABET).decode("ascii")
+    return random_base62(length)
 
 
 def encode_event(event: ServerEvent) -> str:
     """Return the text frame of `event`."""
-    if isinstance(event, AudioDelta):
-        event = server_event(
-            "response.output_audio.delta",
-            response_id=event.response_id,
-            item_id=event.item_id,
-            output_index=event.output_index,
-            content_index=event.content_index,
-            delta=binascii.b2a_base64(event.audio, newline=False).decode("ascii"),
-        )
-    return orjson.dumps(event).decode("utf-8")
+    if not isinstance(event, AudioDelta):
+        return orjson.dumps(event).decode("utf-8")
+    # The frames of which there are most. Ids are the server's own and base64 is ASCII, so nothing needs escaping, and
+    # writing the text directly leaves little to do beside the base64.
+    audio = binascii.b2a_base64(event.audio, newline=False).decode("ascii")
+    return (
+        f'{{"type":"response.output_audio.delta","event_id":"{new_id("event")}",'
+        f'"response_id":"{event.response_id}","item_id":"{event.item_id}",'
+        f'"output_index":{event.output_index},"content_index":{event.content_index},"delta":"{audio}"}}'
+    )
