@@ -42,7 +42,7 @@ def decode_frame(text: str | bytes) -> dict[str, Any]:
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ProtocolError(f"The event is not valid JSON: {error}.", code="invalid_event") from error
+        raise ProtocolError(f"The event is not valid JSON: {error}.", code="invalid_event") from None
     if not isinstance(frame, dict):
         raise ProtocolError("The event must be a JSON object.", code="invalid_event")
     if "type" not in frame:
