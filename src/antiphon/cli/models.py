@@ -111,7 +111,7 @@ def pull_with_progress(store: ModelStore, names: Sequence[str]) -> None:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=console) as bars:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(step: PullProgress) -> None:

