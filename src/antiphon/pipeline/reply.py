@@ -114,6 +114,8 @@ class Pipeline(Protocol):
     supports_images: bool
     supports_audio: bool
     """Whether the model itself hears user audio; otherwise it is given the transcript."""
+    drafts: Literal["off", "transcription", "full"]
+    """How far work may run ahead of the end of a turn: engines that cost money per call should not draft."""
 
     def open_vad(self) -> VadStream:
         """Start voice activity detection of one session."""

@@ -92,6 +92,11 @@ class Item:
         return str(self.wire["id"])
 
     @property
+    def heard_index(self) -> int:
+        """The content index of its audio, 0 when it has none."""
+        return next(iter(self.audio), 0)
+
+    @property
     def type(self) -> str:
         """The item's type, e.g. "message"."""
         return str(self.wire["type"])

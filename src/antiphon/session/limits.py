@@ -18,9 +18,8 @@ class SessionLimits:
         max_retained_audio_s: seconds of item audio kept for `conversation.item.retrieve`; the oldest goes first.
         max_responses: most responses in progress at once, out-of-band ones included; another is refused.
         inbox_bytes: client frames waiting to be handled, in bytes; beyond that the transport stops reading.
-        reply_lookahead: events of a reply waiting to be handled; beyond that the pipeline waits.
+        reply_lookahead: events of a reply, or of a draft, that wait; beyond that the pipeline waits.
         drafts_per_turn: most drafts made for one turn; later pauses of it get none.
-        draft_speech_s: most seconds of speech synthesized ahead for a draft.
     """
 
     max_duration_s: float = 3600.0
@@ -30,6 +29,5 @@ class SessionLimits:
     max_retained_audio_s: float = 600.0
     max_responses: int = 8
     inbox_bytes: int = 32 * 1024 * 1024
-    reply_lookahead: int = 64
+    reply_lookahead: int = 128
     drafts_per_turn: int = 12
-    draft_speech_s: float = 20.0

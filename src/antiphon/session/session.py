@@ -1,0 +1,242 @@
+"""A session: one task that owns its state and handles what happens to it, one thing at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from antiphon.pipeline.reply import Pipeline
+from antiphon.protocol.errors import ProtocolError, error_event
+from antiphon.protocol.frames import ServerEvent, event_id_of, server_event
+from antiphon.protocol.ids import new_id
+from antiphon.protocol.schema import decode_audio, parse_client_event
+from antiphon.session.client_events import ClientEvents
+from antiphon.session.config import ServerVad, SessionConfig
+from antiphon.session.conversation import Conversation
+from antiphon.session.inbox import Inbox
+from antiphon.session.limits import SessionLimits
+from antiphon.session.observer import SessionObserver, SilentObserver
+from antiphon.session.reply import ReplyFailed, ReplyProgress
+from antiphon.session.responses import Responses
+from antiphon.session.state import SessionState, log
+from antiphon.session.transcription import TranscriptReady
+from antiphon.session.turns import TurnJudged, TurnTaking
+
+EndReason = Literal["client_closed", "expired", "shutdown", "failed"]
+
+_SLICE_MS = 200
+"""Audio of a large append is heard in slices of this length, so that other things are handled in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Audio:
+    """Audio of the client that is not heard yet: int16 at the client's rate."""
+
+    pcm: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Timer:
+    """Notice: a timer has run out. A timer that was set anew meanwhile has another number."""
+
+    name: Literal["expiry", "idle"]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Notice: the session is asked to end."""
+
+    reason: EndReason
+
+
+_Message = dict[str, Any] | ProtocolError | _Audio
+_Notice = ReplyProgress | ReplyFailed | TranscriptReady | TurnJudged | _Timer | _End
+
+
+class Session:
+    """One client's session.
+
+    Args:
+        pipeline: the model that is served.
+        config: what the session starts with.
+        limits: its bounds.
+        emit: sends an event to the client; waits while the client is slow. It must not raise.
+        same_model: tells whether a name that the client gives means this model.
+        observer: who keeps the metrics.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        config: SessionConfig,
+        *,
+        limits: SessionLimits,
+        emit: Callable[[ServerEvent], Awaitable[None]],
+        same_model: Callable[[str], bool],
+        observer: SessionObserver | None = None,
+    ) -> None:
+        self.id = new_id("sess")
+        self.end_reason: EndReason | None = None
+        self._inbox: Inbox[_Message, _Notice] = Inbox(limits.inbox_bytes)
+        self._state = SessionState(
+            id=self.id,
+            pipeline=pipeline,
+            limits=limits,
+            config=config,
+            conversation=Conversation(
+                new_id("conv"), max_items=limits.max_items, max_audio_s=limits.max_retained_audio_s
+            ),
+            observer=observer or SilentObserver(),
+            emit=emit,
+            notify=self._inbox.notify,
+        )
+        self._expires_at = int(time.time() + limits.max_duration_s)
+        self._responses = Responses(self._state)
+        self._turns = TurnTaking(self._state, self._responses)
+        self._turns.on_speech = self._stop_idle_timer
+        self._responses.on_started = self._stop_idle_timer
+        self._responses.on_finished = self._start_idle_timer
+        self._client_events = ClientEvents(self._state, self._responses, self._turns, self._expires_at, same_model)
+        self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
+        self._timer_number = 0
+
+    @property
+    def conversation_id(self) -> str:
+        """The id of its conversation."""
+        return self._state.conversation.id
+
+    async def post(self, frame: dict[str, Any] | ProtocolError) -> None:
+        """Take a decoded client frame, or the error that decoding it gave; waits while too much is waiting."""
+        audio = frame.get("audio") if isinstance(frame, dict) else None
+        await self._inbox.put(frame, len(audio) if isinstance(audio, str) else 0)
+
+    def end(self, reason: EndReason) -> None:
+        """Ask the session to end; `run` then cleans up and returns."""
+        self._inbox.notify(_End(reason))
+
+    async def run(self) -> None:
+        """Run the session until it ends."""
+        structlog.contextvars.bind_contextvars(session_id=self.id)
+        try:
+            await self._state.emit(
+                server_event("session.created", session=self._state.config.wire(self.id, self._expires_at))
+            )
+            self._set_timer("expiry", self._state.limits.max_duration_s)
+            while self.end_reason is None:
+                await self._handle(await self._inbox.get())
+        finally:
+            await self._clean_up()
+
+    async def _handle(self, message: _Message | _Notice) -> None:
+        event_id = event_id_of(message) if isinstance(message, dict) else None
+        try:
+            await self._dispatch(message)
+        except ProtocolError as error:
+            error.event_id = error.event_id or event_id
+            self._state.observer.client_error(error.code)
+            log.info("client error", code=error.code, param=error.param, error=error.message)
+            await self._state.emit(error_event(error))
+        except Exception as error:  # noqa: BLE001 - one fault of ours must not end the session, and is told
+            self._state.observer.internal_error()
+            log.exception("internal error", exc_info=error)
+            told = ProtocolError(
+                "The server had an error while handling this event. The session goes on.",
+                code="internal_error",
+                type="server_error",
+                event_id=event_id,
+            )
+            await self._state.emit(error_event(told))
+
+    async def _dispatch(self, message: _Message | _Notice) -> None:
+        match message:
+            case dict():
+                await self._client_event(message)
+            case _Audio(pcm):
+                await self._hear(pcm)
+            case ProtocolError():
+                raise message
+            case ReplyProgress():
+                await self._responses.on_progress(message)
+            case ReplyFailed():
+                await self._responses.on_failed(message)
+            case TranscriptReady():
+                await self._turns.on_transcript(message)
+            case TurnJudged():
+                await self._turns.on_judged(message)
+            case _Timer():
+                await self._timer_ran_out(message)
+            case _End(reason):
+                self.end_reason = reason
+
+    async def _client_event(self, frame: dict[str, Any]) -> None:
+        event = parse_client_event(frame)
+        if event["type"] == "input_audio_buffer.append":
+            audio_format = self._state.config.input.format
+            data = decode_audio(event["audio"], bytes_per_sample=audio_format.bytes_per_sample)
+            pcm = audio_format.decode(data)
+            self._turns.check_room(len(pcm))
+            await self._hear(pcm)
+        else:
+            await self._client_events.handle(event)
+
+    async def _hear(self, pcm: NDArray[np.int16]) -> None:
+        size = self._state.config.input.format.rate * _SLICE_MS // 1000
+        if len(pcm) > size:
+            self._inbox.put_back(_Audio(pcm[size:]))
+        await self._turns.hear(pcm[:size])
+
+    # --- timers ------------------------------------------------------------------------------------------------------
+
+    def _set_timer(self, name: Literal["expiry", "idle"], seconds: float) -> None:
+        self._stop_timer(name)
+        self._timer_number += 1
+        notice = _Timer(name, self._timer_number)
+        loop = asyncio.get_running_loop()
+        self._timers[name] = (self._timer_number, loop.call_later(seconds, self._inbox.notify, notice))
+
+    def _stop_timer(self, name: str) -> None:
+        if name in self._timers:
+            self._timers.pop(name)[1].cancel()
+
+    def _stop_idle_timer(self) -> None:
+        self._stop_timer("idle")
+
+    def _start_idle_timer(self, speech_ms: int) -> None:
+        mode = self._state.config.input.turn_detection
+        if isinstance(mode, ServerVad) and mode.idle_timeout_ms is not None:
+            self._set_timer("idle", (speech_ms + mode.idle_timeout_ms) / 1000)
+
+    async def _timer_ran_out(self, timer: _Timer) -> None:
+        if self._timers.get(timer.name, (0, None))[0] != timer.number:
+            return
+        del self._timers[timer.name]
+        if timer.name == "idle":
+            mode = self._state.config.input.turn_detection
+            idle = not self._turns.speaking and not self._responses.busy
+            if idle and isinstance(mode, ServerVad) and mode.idle_timeout_ms is not None:
+                await self._turns.commit_silence(mode.idle_timeout_ms)
+            return
+        minutes = self._state.limits.max_duration_s / 60
+        self.end_reason = "expired"
+        expired = ProtocolError(
+            f"Your session hit the maximum duration of {minutes:g} minutes.", code="session_expired"
+        )
+        await self._state.emit(error_event(expired))
+
+    async def _clean_up(self) -> None:
+        self._stop_timer("expiry")
+        self._stop_timer("idle")
+        self._responses.stop_all()
+        self._turns.close()
+        tasks = list(self._state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,65 @@
+"""The moments of a turn: where its milliseconds went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Moment = Literal[
+    "speech_started",
+    "speech_paused",
+    "draft_started",
+    "speech_stopped",
+    "transcript",
+    "response_created",
+    "first_token",
+    "first_clause",
+    "first_audio_made",
+    "first_audio_sent",
+    "response_done",
+]
+
+
+_OF_A_DRAFT: tuple[Moment, ...] = (
+    "speech_paused",
+    "draft_started",
+    "transcript",
+    "first_token",
+    "first_clause",
+    "first_audio_made",
+)
+
+
+@dataclass(slots=True)
+class TurnTimeline:
+    """When each thing of one turn happened, in seconds of the event loop's clock.
+
+    Attributes:
+        item_id: the user's item that the turn became.
+        moments: what happened when. Those that a draft repeats (pause to first audio made) are the last draft's.
+        audio_ms: length of the user's audio, in ms.
+        drafts: how many drafts were made.
+        adopted: what of a draft was taken over when the turn closed.
+    """
+
+    item_id: str
+    moments: dict[Moment, float] = field(default_factory=dict)
+    audio_ms: int = 0
+    drafts: int = 0
+    adopted: Literal["nothing", "transcript", "reply"] = "nothing"
+
+    def mark(self, moment: Moment, at: float) -> None:
+        """Note `moment`; only its first occurrence counts."""
+        self.moments.setdefault(moment, at)
+
+    def forget_draft(self) -> None:
+        """Forget the moments of a draft that was dropped."""
+        for moment in _OF_A_DRAFT:
+            self.moments.pop(moment, None)
+
+    def since_speech_stopped_ms(self) -> dict[str, float]:
+        """Return every moment in ms relative to the end of the turn; earlier ones are negative."""
+        origin = self.moments.get("speech_stopped")
+        if origin is None:
+            return {}
+        return {moment: round((at - origin) * 1000, 1) for moment, at in self.moments.items()}

@@ -1,0 +1,115 @@
+"""Transcribing the user's audio beside the session, for an item or ahead of one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from antiphon.engines.base import EngineError, Priority, TokenLogprob, Transcript
+from antiphon.protocol.frames import ServerEvent, obfuscation, server_event
+from antiphon.session.conversation import Item
+from antiphon.session.state import SessionState, log
+from antiphon.session.usage import transcription_usage
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptReady:
+    """Notice: a transcription has ended, well or not."""
+
+    job: TranscriptionJob
+
+
+class TranscriptionJob:
+    """One utterance being transcribed.
+
+    Attributes:
+        item: the conversation's item that the utterance became; None while it is only a draft.
+        transcript: what was said, once known.
+        error: why it is not known.
+    """
+
+    def __init__(self, state: SessionState, heard: Samples, *, priority: Priority, item: Item | None = None) -> None:
+        self.item = item
+        self.transcript: Transcript | None = None
+        self.error: EngineError | None = None
+        self._state = state
+        self._task: asyncio.Task[None] = state.spawn(self._run(heard, priority), "transcription")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the outcome is known."""
+        return self.transcript is not None or self.error is not None
+
+    def cancel(self) -> None:
+        """Stop the engine's work; no notice will come."""
+        self._task.cancel()
+
+    async def _run(self, heard: Samples, priority: Priority) -> None:
+        asked = self._state.config.input.transcription
+        try:
+            self.transcript = await self._state.pipeline.transcribe(
+                heard,
+                language=asked.language if asked else None,
+                prompt=asked.prompt if asked else None,
+                logprobs=wants_logprobs(self._state),
+                priority=priority,
+            )
+        except EngineError as error:
+            self.error = error
+            log.warning("transcription failed", code=error.code, error=error.message)
+        except Exception as error:  # noqa: BLE001 - whatever an engine does, the session is told
+            self.error = EngineError("The transcription failed.")
+            log.exception("transcription failed", exc_info=error)
+        self._state.notify(TranscriptReady(self))
+
+
+def wants_logprobs(state: SessionState) -> bool:
+    """Tell whether the client asked for the log probabilities of transcripts."""
+    return "item.input_audio_transcription.logprobs" in (state.config.include or ())
+
+
+def transcription_events(
+    item: Item, outcome: Transcript | EngineError | None, duration_s: float, *, logprobs: bool
+) -> list[ServerEvent]:
+    """Return the events that tell the client what was said in an item, or why that is not known.
+
+    Args:
+        item: the user's item.
+        outcome: None counts as a failure without a reason.
+        duration_s: of the item's audio, in seconds.
+        logprobs: whether the client asked for log probabilities.
+    """
+    ids = {"item_id": item.id, "content_index": item.heard_index}
+    if not isinstance(outcome, Transcript):
+        error = outcome or EngineError("The transcription failed.")
+        body = {"type": "server_error", "code": error.code, "message": error.message}
+        return [server_event("conversation.item.input_audio_transcription.failed", **ids, error=body)]
+    text = outcome.text
+    extra = {"logprobs": [_logprob(token) for token in outcome.logprobs]} if logprobs else {}
+    events: list[ServerEvent] = []
+    if text:
+        events.append(
+            server_event(
+                "conversation.item.input_audio_transcription.delta",
+                **ids,
+                delta=text,
+                **extra,
+                obfuscation=obfuscation(text),
+            )
+        )
+    usage = transcription_usage(duration_s)
+    events.append(
+        server_event(
+            "conversation.item.input_audio_transcription.completed", **ids, transcript=text, usage=usage, **extra
+        )
+    )
+    return events
+
+
+def _logprob(token: TokenLogprob) -> dict[str, object]:
+    return {"token": token.token, "logprob": token.logprob, "bytes": list(token.bytes)}
