@@ -13,7 +13,7 @@ SOME_SHA256 = "0" * 64
 
 
 def test_the_catalog_is_complete() -> None:
-    assert list(CATALOG) == ["silero-vad", "smart-turn-v3.2", "whisper-tiny.en", "smollm2-135m-instruct"]
+    assert list(CATALOG) == ["silero-vad", "smart-turn-v3.2", "whisper-tiny.en", "smollm2-135m-instruct", "gtcrn"]
     for name, model in CATALOG.items():
         assert model.name == name
         assert model.role

