@@ -239,7 +239,7 @@ def _compile(annotation: Any, keys: tuple[str, ...] = ()) -> Check:
     if origin is dict:
         return Map(_compile(arguments[1]))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _compile_model(annotation)
+        return _compile_variants([annotation])
     if annotation is str:
         return String(_look_up(_MAX_LENGTHS, keys), _look_up(_PATTERNS, keys))
     if annotation in (int, float):
@@ -270,20 +270,21 @@ def _compile_union(arms: Iterable[Any], keys: tuple[str, ...]) -> Check:
 
 def _compile_variants(models: list[type[BaseModel]], tags: tuple[str, ...] = ("type", "role")) -> Check:
     """Return the check of an object that is one of `models`: told apart by the first tag, then by the next."""
-    if len(models) == 1:
-        return _compile_model(models[0])
     groups: dict[str, list[type[BaseModel]]] = {}
     for model in models:
-        groups.setdefault(_tag_of(model, tags[0]), []).append(model)
+        tag = _tag_of(model, tags[0]) if tags else None
+        if tag is None:
+            (only,) = models
+            return _compile_model(only)
+        groups.setdefault(tag, []).append(model)
     return Variants(tags[0], {tag: _compile_variants(group, tags[1:]) for tag, group in groups.items()})
 
 
-def _tag_of(model: type[BaseModel], tag: str) -> str:
-    """Return the one value that a model's tag may have."""
-    check = _compile(model.model_fields[tag].annotation)
-    if not isinstance(check, Choice) or len(check.values) != 1:
-        raise TypeError(f"{model.__name__}.{tag} does not tell it from others")
-    return check.values[0]
+def _tag_of(model: type[BaseModel], tag: str) -> str | None:
+    """Return the one string that a model's field `tag` may be, or None when it does not tell the model from others."""
+    info = model.model_fields.get(tag)
+    check = _compile(info.annotation) if info else None
+    return check.values[0] if isinstance(check, Choice) and len(check.values) == 1 else None
 
 
 def _look_up(table: dict[str, _T], keys: tuple[str, ...]) -> _T | None:
@@ -291,4 +292,4 @@ def _look_up(table: dict[str, _T], keys: tuple[str, ...]) -> _T | None:
     return next((table[key] for key in keys if key in table), None)
 
 
-_CLIENT_EVENTS: dict[str, Check] = {_tag_of(model, "type"): _compile_model(model) for model in _EVENTS}
+_CLIENT_EVENTS: dict[str, Check] = {str(_tag_of(model, "type")): _compile_model(model) for model in _EVENTS}
