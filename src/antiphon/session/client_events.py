@@ -12,10 +12,12 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
 from antiphon.session.config import ResponseConfig, response_config
 from antiphon.session.conversation import APPEND, Item
+from antiphon.session.drafting import Drafting
 from antiphon.session.items import check_call_id, item_from_client, retrieved
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState
 from antiphon.session.turns import TurnTaking
+from antiphon.session.user_items import UserItems
 
 
 class ClientEvents:
@@ -29,14 +31,19 @@ class ClientEvents:
     def __init__(
         self,
         state: SessionState,
+        *,
         responses: Responses,
         turns: TurnTaking,
+        drafting: Drafting,
+        items: UserItems,
         expires_at: int,
         same_model: Callable[[str], bool],
     ) -> None:
         self._state = state
         self._responses = responses
         self._turns = turns
+        self._drafting = drafting
+        self._items = items
         self._expires_at = expires_at
         self._same_model = same_model
 
@@ -94,7 +101,7 @@ class ClientEvents:
         check_call_id(item, conversation)
         after = event.get("previous_item_id") or APPEND
         previous = conversation.add(item, after)
-        self._turns.transcribe_item(item)
+        self._items.transcribe_created(item)
         shown = copy.deepcopy(item.wire)
         await self._state.emit_all(
             [
@@ -126,7 +133,7 @@ class ClientEvents:
         config = response_config(self._state.config, response, voices=voice_names(self._state.pipeline.voices))
         self._responses.check_can_create(config)
         context = self._context(config)
-        ready = self._turns.take_ready(config) if config.conversation == "auto" and context is None else None
+        ready = self._drafting.take_ready(config) if config.conversation == "auto" and context is None else None
         reply, timeline = ready if ready is not None else (None, None)
         await self._responses.create(replace(config, input=None), context=context, timeline=timeline, draft=reply)
 
@@ -149,7 +156,7 @@ class ClientEvents:
             else:
                 items.append(self._item(wire, param))
         for item in items:
-            self._turns.transcribe_item(item)
+            self._items.transcribe_created(item)
         return items
 
     def _item(self, wire: dict[str, Any], param: str) -> Item:

@@ -47,7 +47,7 @@ def item_from_client(wire: dict[str, Any], *, audio_format: AudioFormat, sees: b
     if kind == "message":
         item.wire["role"] = wire["role"]
         item.wire["content"] = [
-            _content(item, index, part, audio_format, sees, f"{param}.content[{index}]")
+            _content(item, index, part, audio_format=audio_format, sees=sees, param=f"{param}.content[{index}]")
             for index, part in enumerate(wire["content"])
         ]
     elif kind == "function_call":
@@ -95,7 +95,7 @@ def resample(pcm: NDArray[np.int16], from_rate: int, to_rate: int) -> NDArray[np
 
 
 def _content(
-    item: Item, index: int, part: dict[str, Any], audio_format: AudioFormat, sees: bool, param: str
+    item: Item, index: int, part: dict[str, Any], *, audio_format: AudioFormat, sees: bool, param: str
 ) -> dict[str, Any]:
     if part["type"] == "input_image" and not sees:
         raise ProtocolError("The model of this session cannot see images.", code="invalid_value", param=f"{param}.type")

@@ -20,6 +20,7 @@ from antiphon.protocol.schema import decode_audio, parse_client_event
 from antiphon.session.client_events import ClientEvents
 from antiphon.session.config import ServerVad, SessionConfig
 from antiphon.session.conversation import Conversation
+from antiphon.session.drafting import Drafting
 from antiphon.session.inbox import Inbox
 from antiphon.session.limits import SessionLimits
 from antiphon.session.observer import SessionObserver, SilentObserver
@@ -28,6 +29,7 @@ from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
 from antiphon.session.transcription import TranscriptReady
 from antiphon.session.turns import TurnJudged, TurnTaking
+from antiphon.session.user_items import UserItems
 
 EndReason = Literal["client_closed", "expired", "shutdown", "failed"]
 
@@ -100,11 +102,21 @@ class Session:
         )
         self._expires_at = int(time.time() + limits.max_duration_s)
         self._responses = Responses(self._state)
-        self._turns = TurnTaking(self._state, self._responses)
+        drafting = Drafting(self._state, self._responses)
+        items = UserItems(self._state)
+        self._turns = TurnTaking(self._state, self._responses, drafting, items)
         self._turns.on_speech = self._stop_idle_timer
         self._responses.on_started = self._stop_idle_timer
         self._responses.on_finished = self._start_idle_timer
-        self._client_events = ClientEvents(self._state, self._responses, self._turns, self._expires_at, same_model)
+        self._client_events = ClientEvents(
+            self._state,
+            responses=self._responses,
+            turns=self._turns,
+            drafting=drafting,
+            items=items,
+            expires_at=self._expires_at,
+            same_model=same_model,
+        )
         self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
         self._timer_number = 0
 

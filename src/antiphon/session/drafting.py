@@ -1,0 +1,173 @@
+"""Working ahead: what the user has said until a pause is transcribed and answered before the turn is over."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from antiphon.engines.base import EngineError, Priority, Samples
+from antiphon.pipeline.voices import voice_names
+from antiphon.session.config import ResponseConfig, response_config
+from antiphon.session.context import prepare_request
+from antiphon.session.draft import Draft
+from antiphon.session.history import ContextTooLong
+from antiphon.session.reply import Reply
+from antiphon.session.responses import Responses
+from antiphon.session.state import SessionState, log
+from antiphon.session.timeline import TurnTimeline
+from antiphon.session.transcription import TranscriptionJob
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn of the user's: the item that it will be, where it starts on the session clock, and work done ahead."""
+
+    item_id: str
+    start: int
+    timeline: TurnTimeline
+    draft: Draft | None = None
+
+
+class Drafting:
+    """Makes, adopts and drops drafts. Nothing that it makes can be seen before it is adopted."""
+
+    def __init__(self, state: SessionState, responses: Responses) -> None:
+        self._state = state
+        self._responses = responses
+        self._ready: tuple[Turn, Draft] | None = None
+        self._prefill: asyncio.Task[None] | None = None
+
+    def speech_started(self) -> None:
+        """Forget what was ready to be asked for, and warm the model for the turn that begins."""
+        self.drop_ready()
+        if self._may_answer():
+            self._warm_prefix()
+
+    def wants(self, turn: Turn) -> bool:
+        """Tell whether a draft should be made at a pause of `turn`."""
+        left = turn.timeline.drafts < self._state.limits.drafts_per_turn
+        return turn.draft is None and left and self._state.pipeline.drafts != "off"
+
+    def begin(self, turn: Turn, heard: Samples) -> None:
+        """Begin a draft with the transcription of what was said so far (float32 at 16 kHz)."""
+        now = self._state.now()
+        turn.timeline.drafts += 1
+        turn.timeline.mark("speech_paused", now)
+        turn.timeline.mark("draft_started", now)
+        job = TranscriptionJob(self._state, heard, priority=Priority.DRAFT)
+        turn.draft = Draft(job, self._state.conversation.version, self._state.config, now)
+
+    def transcribed(self, turn: Turn, job: TranscriptionJob) -> None:
+        """Go on with the answer, now that it is known what was said."""
+        draft = turn.draft
+        if draft is None or draft.job is not job:
+            return
+        turn.timeline.mark("transcript", self._state.now())
+        said = job.transcript.text if job.transcript is not None else ""
+        if said.strip() and self._may_answer() and draft.holds(self._state.conversation.version, self._state.config):
+            self._answer(draft, said)
+
+    def drop(self, turn: Turn) -> None:
+        """Stop the draft of a turn that goes on, or that nobody wants any more."""
+        if turn.draft is not None:
+            draft, turn.draft = turn.draft, None
+            self._drop(turn, draft)
+
+    def take(self, turn: Turn) -> Draft | None:
+        """Return the draft of a turn that is over, if it is exactly what would be made now."""
+        draft = turn.draft
+        if draft is None:
+            return None
+        if not draft.holds(self._state.conversation.version, self._state.config) or draft.job.error is not None:
+            self.drop(turn)
+            return None
+        turn.draft = None
+        turn.timeline.adopted = "transcript"
+        return draft
+
+    def adopt_reply(self, turn: Turn, draft: Draft) -> Reply | None:
+        """Return the answer that the draft holds, for good, or None when there is none."""
+        reply = draft.reply
+        if reply is None:
+            return None
+        if reply.failure is not None:
+            reply.stop()
+            return None
+        turn.timeline.adopted = "reply"
+        done = turn.timeline.moments.get("first_audio_made", self._state.now())
+        self._state.observer.draft_ended("adopted", done - draft.started)
+        return reply
+
+    def keep_ready(self, turn: Turn, draft: Draft) -> None:
+        """Keep the answer to a committed turn until the client asks for a response."""
+        if draft.reply is not None:
+            draft.version = self._state.conversation.version
+            self._ready = (turn, draft)
+
+    def take_ready(self, config: ResponseConfig) -> tuple[Reply, TurnTimeline] | None:
+        """Return the answer kept for the turn committed last, with its timeline, if it is what `config` asks for."""
+        ready, self._ready = self._ready, None
+        if ready is None:
+            return None
+        turn, draft = ready
+        if draft.holds(self._state.conversation.version, self._state.config):
+            reply = self.adopt_reply(turn, draft) if replace(config, metadata=None) == draft.asked else None
+            if reply is not None:
+                return reply, turn.timeline
+        self._drop(turn, draft)
+        return None
+
+    def drop_ready(self) -> None:
+        """Stop the answer that was kept."""
+        if self._ready is not None:
+            (turn, draft), self._ready = self._ready, None
+            self._drop(turn, draft)
+
+    def response_config(self) -> ResponseConfig:
+        """Return what a response is asked for that the server starts by itself."""
+        return response_config(self._state.config, None, voices=voice_names(self._state.pipeline.voices))
+
+    def _may_answer(self) -> bool:
+        """Tell whether an answer may be made ahead: it must be able to know all that was said before."""
+        state = self._state
+        mode = state.config.input.turn_detection
+        wanted = state.config.type == "realtime" and (mode is None or mode.create_response)
+        settled = all(item.transcript_state != "pending" for item in state.conversation.items)
+        return wanted and settled and state.pipeline.drafts == "full" and not self._responses.busy
+
+    def _answer(self, draft: Draft, said: str) -> None:
+        if self._prefill is not None:
+            self._prefill.cancel()
+        draft.asked = self.response_config()
+        prepare = prepare_request(
+            self._state,
+            draft.asked,
+            self._state.conversation.items,
+            history_start=self._responses.history_start,
+            said=said,
+            priority=Priority.DRAFT,
+        )
+        draft.reply = Reply(self._state, prepare)
+
+    def _drop(self, turn: Turn, draft: Draft) -> None:
+        draft.drop()
+        turn.timeline.forget_draft()
+        self._state.observer.draft_ended("dropped", 0.0)
+
+    def _warm_prefix(self) -> None:
+        """Bring everything before this turn into the model's cache while the user speaks."""
+        state = self._state
+        prepare = prepare_request(
+            state, self.response_config(), state.conversation.items, history_start=self._responses.history_start
+        )
+
+        async def prefill() -> None:
+            try:
+                request = await prepare()
+                await state.pipeline.prefill(request.generation)
+            except (EngineError, ContextTooLong) as error:
+                log.info("prefill failed; the reply will tell", error=str(error))
+
+        if self._prefill is not None:
+            self._prefill.cancel()
+        self._prefill = state.spawn(prefill(), "prefill")

@@ -1,0 +1,73 @@
+"""The items that the user's audio becomes: committed, shown, transcribed."""
+
+from __future__ import annotations
+
+import copy
+
+from antiphon.engines.base import Priority, Samples
+from antiphon.protocol.frames import server_event
+from antiphon.session.conversation import Item, ItemAudio
+from antiphon.session.input_audio import CommittedAudio
+from antiphon.session.state import SessionState
+from antiphon.session.transcription import TranscriptionJob, transcription_events, wants_logprobs
+
+
+class UserItems:
+    """Puts the user's audio into the conversation and finds out what it says."""
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+
+    @property
+    def need_transcripts(self) -> bool:
+        """Whether anybody reads what the user says: the client, or a model that does not hear."""
+        return self._state.config.input.transcription is not None or not self._state.pipeline.supports_audio
+
+    async def commit(self, item_id: str, audio: CommittedAudio) -> Item:
+        """Make an item of committed audio and tell the client."""
+        content = [{"type": "input_audio", "transcript": None}]
+        wire = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}
+        item = Item(wire)
+        part = item.audio[0] = ItemAudio(audio.rate, heard=audio.heard)
+        part.append(audio.pcm)
+        previous = self._state.conversation.add(item)
+        shown = copy.deepcopy(wire)
+        await self._state.emit_all(
+            [
+                server_event("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id),
+                server_event("conversation.item.added", previous_item_id=previous, item=shown),
+                server_event("conversation.item.done", previous_item_id=previous, item=shown),
+            ]
+        )
+        return item
+
+    def transcribe(self, item: Item, heard: Samples) -> TranscriptionJob | None:
+        """Begin to find out what `heard` (float32 at 16 kHz) says, if anybody wants to know."""
+        if not self.need_transcripts:
+            return None
+        item.transcript_state = "pending"
+        return TranscriptionJob(self._state, heard, priority=Priority.LIVE, item=item)
+
+    def transcribe_created(self, item: Item) -> None:
+        """Begin to find out what the audio of an item that the client made says, unless it said so itself."""
+        audio = item.audio.get(item.heard_index)
+        if audio is not None and audio.heard is not None and item.transcript_state == "none":
+            self.transcribe(item, audio.heard)
+
+    def settle(self, item: Item, job: TranscriptionJob) -> None:
+        """Write down what the user said, or that it is not known."""
+        item.transcript_state = "failed" if job.transcript is None else "known"
+        item.transcript = "" if job.transcript is None else job.transcript.text
+        if job.transcript is not None and self._state.config.input.transcription is not None:
+            item.wire["content"][item.heard_index]["transcript"] = item.transcript
+        if not self._state.pipeline.supports_audio:
+            item.audio[item.heard_index].heard = None
+
+    async def tell_transcript(self, item: Item, job: TranscriptionJob) -> None:
+        """Tell the client what the user said, if it asked to be told and the item is still there."""
+        if self._state.config.input.transcription is None or item.id not in self._state.conversation:
+            return
+        duration_s = item.audio[item.heard_index].duration_ms / 1000
+        outcome = job.transcript or job.error
+        events = transcription_events(item, outcome, duration_s, logprobs=wants_logprobs(self._state))
+        await self._state.emit_all(events)
