@@ -52,6 +52,7 @@ class OrderChecker:
         self._sent_g711 = False
         self._chosen_ids: set[str] = set()
         self._reply_due: str | None = None
+        self._reply_queued = False
         self._before = ""
         self._handlers = self._table()
 
@@ -219,6 +220,7 @@ class OrderChecker:
             "conversation.item.truncate", lambda sent: all(sent.get(key) == event[key] for key in keys)
         )
         self._conversation.truncated(event, self._replies.spoken_ms(event["item_id"]))
+        self._replies.truncated(event["item_id"])
 
     def _on_item_retrieved(self, event: Event) -> None:
         item = event["item"]
@@ -238,8 +240,10 @@ class OrderChecker:
         detects = detection is not None or not self._session.known
         self._hearing.speech_started(event, sent_ms=self._clock(), detects=detects)
         active = self._replies.active
-        if active is not None and detection is not None and detection["interrupt_response"]:
-            active.interrupted = True
+        if detection is not None and detection["interrupt_response"]:
+            self._reply_queued = False
+            if active is not None:
+                active.interrupted = True
 
     def _on_speech_stopped(self, event: Event) -> None:
         self._hearing.speech_stopped(event, sent_ms=self._clock())
@@ -260,8 +264,11 @@ class OrderChecker:
         self._hearing.committed(event, transcribes=transcribes)
         detection = self._session.turn_detection
         automatic = by_server and detection is not None and detection["create_response"]
-        if automatic and not self._session.transcribes_only and self._replies.active is None:
-            self._reply_due = event["item_id"]
+        if automatic and not self._session.transcribes_only:
+            if self._replies.active is None:
+                self._reply_due = event["item_id"]
+            else:
+                self._reply_queued = True
 
     def _on_cleared(self, event: Event) -> None:
         self._requests.answer("input_audio_buffer.clear")
@@ -277,8 +284,11 @@ class OrderChecker:
                 wanted.get("conversation") == "none"
             ) == out_of_band
 
-        if self._reply_due is not None and not out_of_band and not metadata:
+        automatic = not out_of_band and not metadata
+        if automatic and self._reply_due is not None:
             self._reply_due = None
+        elif automatic and self._reply_queued:
+            self._reply_queued = False
         else:
             self._requests.answer("response.create", asked)
         self._replies.created(response)

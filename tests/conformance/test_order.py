@@ -397,3 +397,43 @@ def test_violations_show_what_came_before() -> None:
         check([*script.steps, ("received", {**delta, "event_id": "event_" + "X" * 21})])
     assert "server → response.done" in str(caught.value)
     assert AUDIO_100_MS not in str(caught.value)
+
+
+def test_a_turn_that_may_not_interrupt_is_answered_after_the_reply() -> None:
+    script = Script()
+    script.update(audio={"input": {"turn_detection": {"interrupt_response": False}}})
+    script.stop_speech(script.start_speech())
+    reply = script.reply()
+    reply.message()
+    reply.say("You", " said")
+    script.stop_speech(script.start_speech())
+    reply.end_message()
+    reply.end()
+    script.spoken_reply("Now", " you.")
+    check(script.steps)
+    script.spoken_reply("And", " again.")
+    refused(script.steps, "answers no response.create")
+
+
+def test_a_reply_cut_while_it_is_streamed_keeps_its_beginning() -> None:
+    script = Script()
+    script.create("user", "Talk.")
+    reply = script.ask()
+    reply.message()
+    reply.say("One", " two", " three")
+    cut = {"item_id": script.last, "content_index": 0, "audio_end_ms": 100}
+    script.send("conversation.item.truncate", **cut)
+    script.receive("conversation.item.truncated", **cut)
+    before = len(script.steps)
+    reply.end_message()
+    reply.end()
+    for kept, good in (("One", True), ("two", False)):
+        steps = copy.deepcopy(script.steps)
+        for _, event in steps[before:]:
+            items = [event.get("item"), *event.get("response", {}).get("output", [])]
+            for item in filter(None, items):
+                item["content"][0]["transcript"] = kept
+        if good:
+            check(steps)
+        else:
+            refused(steps, "streamed was")

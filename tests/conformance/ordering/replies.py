@@ -34,7 +34,12 @@ class Part:
 
 @dataclass(slots=True)
 class ReplyItem:
-    """An output item while it is streamed. `listed` and `settled`: conversation.item.added and .done came for it."""
+    """An output item while it is streamed.
+
+    Attributes:
+        listed, settled: conversation.item.added and .done came for it.
+        truncated: what follows of it is not kept, because the client said that nobody hears it.
+    """
 
     item: Event
     index: int
@@ -44,6 +49,7 @@ class ReplyItem:
     parts: list[Part] = field(default_factory=list)
     arguments: str = ""
     arguments_done: bool = False
+    truncated: bool = False
 
 
 @dataclass(slots=True)
@@ -90,6 +96,11 @@ class RepliesOrder:
         reply, item = self._items[item_id]
         total = sum(part.audio_bytes for part in item.parts)
         return total / bytes_per_ms(reply.response["audio"]["output"]["format"])
+
+    def truncated(self, item_id: str) -> None:
+        """Note that the client had an item of a response cut, perhaps while it was still streamed."""
+        if item_id in self._items:
+            self._items[item_id][1].truncated = True
 
     def created(self, response: Event) -> None:
         """Take `response.created`."""
@@ -313,7 +324,8 @@ class RepliesOrder:
             else {"type": "output_audio", "transcript": part.text}
             for part in entry.parts
         ]
-        require(item["content"] == streamed, f"content of the item is {item['content']!r}, streamed was {streamed!r}")
+        same = item["content"] == streamed or (entry.truncated and _begins(streamed, item["content"]))
+        require(same, f"content of the item is {item['content']!r}, streamed was {streamed!r}")
 
     def _said_in_full(self, reply: Reply) -> None:
         """Check that a complete reply has audio for its words."""
@@ -327,6 +339,15 @@ class RepliesOrder:
 def _fits(part: Part, event: Event) -> None:
     kind = "text" if event["type"].startswith("response.output_text") else "audio"
     require(part.kind == kind, f"{event['type']} for a part of type {part.kind!r}")
+
+
+def _begins(streamed: list[dict[str, Any]], kept: list[dict[str, Any]]) -> bool:
+    """Return whether what was kept of a message is the beginning of what was streamed."""
+    pairs = list(zip(streamed, kept, strict=False))
+    return len(streamed) == len(kept) and all(
+        whole["type"] == part["type"] == "output_audio" and whole["transcript"].startswith(part["transcript"].rstrip())
+        for whole, part in pairs
+    )
 
 
 def _is_object(arguments: str) -> bool:
