@@ -1,0 +1,134 @@
+"""What is said of a reply's text, and what never is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.pipeline.clauses import ClauseSplitter
+from antiphon.pipeline.spoken_text import ReasoningFilter, spoken_text
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("Hello there. ", "Hello there."),
+        ("**Bold**, *italic*, ***both***, __under__.", "Bold, italic, both, under."),
+        ("_Score_ and ~~struck~~.", "Score and struck."),
+        ("an unclosed **bold", "an unclosed bold"),
+        ("closed** here", "closed here"),
+        ("3 * 4 = 12 and 3*4 and 2**8", "3 * 4 = 12 and 3*4 and 2**8"),
+        ("**5**", "5"),
+        ("Use snake_case and __init__ here.", "Use snake_case and init here."),
+        ("# Heading\n", "Heading."),
+        ("### Closed heading ###\n", "Closed heading."),
+        ("- Apples\n", "Apples."),
+        ("* Pears\n", "Pears."),
+        ("• Plums\n", "Plums."),
+        ("- [x] Done\n", "Done."),
+        ("1. First\n", "1. First."),
+        ("-5 degrees", "-5 degrees"),
+        ("> A quote\n", "A quote."),
+        ("---\n", ""),
+        ("* * *\n", ""),
+        ("Title\n=====\n", "Title."),
+        ("| a | b |\n|---|:-:|\n| 1 | 2 |\n", "a, b. 1, 2."),
+        ("Run `pip install` now.", "Run pip install now."),
+        ("```python\nprint('hi')\n```\n", ""),
+        ("Look:\n```\nx = 1\n```\nDone.", "Look: Done."),
+        ("~~~\nnever closed", ""),
+        ("```inline``` code", "inline code"),
+        ("See [the docs](https://a.example/x_(y) \"Title\").", "See the docs."),
+        ("See [the docs][1] and ![a cat](cat.png).", "See the docs and a cat."),
+        ("As known[^1].", "As known."),
+        ("Go to https://www.example.com/a?b=c#d, please.", "Go to example.com, please."),
+        ("Go to <https://example.com/a>.", "Go to example.com."),
+        ("Or www.example.org!", "Or example.org!"),
+        ("At http://127.0.0.1:8080/x.", "At link."),
+        ("At http://[ too.", "At link too."),
+        ("Great 😀👍🏽! ☀️ 👩‍👩‍👧 🇫🇷", "Great!"),
+        ("🎉", ""),
+        ("It is 20 °C ©.", "It is 20 °C ©."),
+        ("<b>Bold</b><br/>and &amp; &lt;this&gt;<!-- not this -->", "Bold and & <this>"),
+        ("I <3 you, a < b", "I <3 you, a < b"),
+        ("Key " + "a1B2" * 20 + " is it.", "Key is it."),
+        ("你好，世界。", "你好，世界。"),
+        ("列表\n", "列表"),
+        ("Dr. Smith paid $3.14, e.g. at 7:30.", "Dr. Smith paid $3.14, e.g. at 7:30."),
+        ("...", ""),
+        ("  \n", ""),
+    ],
+)  # fmt: skip
+def test_spoken_text(text: str, spoken: str) -> None:
+    assert spoken_text(text) == spoken
+
+
+@given(st.text() | st.text("-*_=|:+ `~#>[]()<!&.\nab1😀", max_size=300))
+def test_any_text_is_words_or_nothing(text: str) -> None:
+    spoken = spoken_text(text)
+    assert not spoken or any(map(str.isalnum, spoken))
+    assert "```" not in spoken
+    assert "\n" not in spoken
+
+
+@pytest.mark.parametrize(
+    "mark", ["-", "*", "_", "`", "[", "<", "~", "(", "![", "- ", "| ", " ", "\n", "https://", "<!--", "[a]("]
+)
+def test_long_runs_of_marks_take_no_time(mark: str) -> None:
+    spoken_text(mark * 5000 + "x")  # would run into the test's timeout
+
+
+def said(*pieces: str) -> str:
+    reasoning = ReasoningFilter()
+    return "".join(map(reasoning.feed, pieces)) + reasoning.flush()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("<think>Hm, what?</think>\n\nHello.", "Hello."),
+        ("\n<think>\nHm\n</think>\nHello.", "Hello."),
+        ("Hello <think>no</think> world", "Hello world"),
+        ("Hello<think>no</think> world", "Hello world"),
+        ("<thinking>a</thinking><reasoning>b</reasoning><thought>c</thought>Yes", "Yes"),
+        ("[THINK]a[/THINK]Yes [x] [THE]", "Yes [x] [THE]"),
+        ("<Think>a < b and </thin but</think>Yes", "Yes"),
+        ("Say `<think>` twice.", "Say `<think>` twice."),
+        ("Never <think>closed", "Never "),
+        ("<think>only", ""),
+        ("a < b <thi", "a < b <thi"),
+        ("  two spaces first", "  two spaces first"),
+        (" ", " "),
+    ],
+)
+def test_reasoning_is_dropped_however_it_comes(text: str, kept: str) -> None:
+    assert said(text) == kept
+    assert said(*text) == kept
+
+
+PARTS = ["<think>", "</think>", "[THINK]", "[/THINK]", "<", "[", "`", "\n", " ", "th", "Hi"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=20), st.lists(st.integers(1, 9), min_size=1))
+def test_reasoning_does_not_depend_on_the_pieces(parts: list[str], sizes: list[int]) -> None:
+    text = "".join(parts)
+    pieces, position = [], 0
+    while position < len(text):
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(text[position : position + size])
+        position += size
+    assert said(*pieces) == said(text)
+
+
+def test_text_that_cannot_be_a_tag_is_not_held_back() -> None:
+    reasoning = ReasoningFilter()
+    assert reasoning.feed("Is a <t") == "Is a "
+    assert reasoning.feed("o b?") == "<to b?"
+
+
+def test_code_over_many_clauses_is_never_spoken() -> None:
+    splitter = ClauseSplitter()
+    text = "Try this.\n```js\nlet secret = 'never. Said';\n// A comment. And more\n```\nThat is all."
+    clauses = splitter.feed(text) + splitter.flush()
+    assert " ".join(filter(None, (spoken_text(clause.text) for clause in clauses))) == "Try this. That is all."
