@@ -2,12 +2,17 @@
 
 import typer
 
+from antiphon.cli.doctor import doctor
 from antiphon.cli.models import models_app
+from antiphon.cli.serve import serve
 
 app = typer.Typer(
     name="antiphon",
     help="A realtime voice server that speaks the OpenAI Realtime protocol on models of your choice.",
     no_args_is_help=True,
     rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,  # locals may hold keys
 )
+app.command()(serve)
+app.command()(doctor)
 app.add_typer(models_app)

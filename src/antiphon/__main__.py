@@ -1,0 +1,5 @@
+"""`python -m antiphon`: the command."""
+
+from antiphon.cli import app
+
+app()
