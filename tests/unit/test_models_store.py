@@ -18,6 +18,7 @@ import pytest
 
 from antiphon.models import Model, ModelError, ModelStore, PullProgress
 from antiphon.models.catalog import PypiSource
+from antiphon.models.wheels import bytes_below
 from tests.unit.models_sources import model_file, noise, wheel_model
 
 WEIGHTS = noise(1, 200_000)
@@ -379,6 +380,30 @@ def test_directories_that_are_no_models_are_left_alone(tmp_path: Path) -> None:
     for name in ("hf%3Anonsense", "notes", "hf%3Ao%2F..%2F..%2Fetc"):
         (store.root / name).mkdir(parents=True)
     assert store.states() == []
+
+
+def test_the_size_of_a_download_can_be_read_while_files_come_and_go(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            for number in range(20):
+                folder = tmp_path / f"folder {number}"
+                folder.mkdir()
+                (folder / "part").write_bytes(b"1234567890")
+            for number in range(20):
+                (tmp_path / f"folder {number}" / "part").unlink()
+                (tmp_path / f"folder {number}").rmdir()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        sizes = {bytes_below(tmp_path) for _ in range(500)}
+    finally:
+        stop.set()
+        thread.join()
+    assert all(0 <= size <= 200 and size % 10 == 0 for size in sizes)
+    assert len(sizes) > 1
 
 
 def test_antiphon_home_moves_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

