@@ -193,6 +193,15 @@ def _greet(settings: Settings, service: Service, port: int) -> None:
     table.add_row("API keys", f"{len(settings.keys())} set" if settings.keys() else "none set: any key is accepted")
     console.print(f"\n[bold green]Antiphon {__version__} is ready.[/] Ctrl-C stops it.")
     console.print(table)
+    if settings.engines.preset == "stand-in":
+        console.print("[bold yellow]Stand-in engines: replies are a script and a tone. For development only.[/]")
+    elif settings.engines.llm is None:
+        console.print(
+            "The embedded language model, SmolLM2-135M, is small talk, not sense. For a better one:\n"
+            "  antiphon serve --llm FILE.gguf    (or hf:owner/repo/file.gguf; in the environment, "
+            "ANTIPHON_ENGINES__LLM__OPTIONS__MODEL)",
+            highlight=False,
+        )
     console.print()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from antiphon.session.timeline import TurnTimeline
 
@@ -35,6 +36,11 @@ class Metrics:
         self._responses = Counter("antiphon_responses", "Responses that ended.", ["status"], registry=registry)
         self._drafts = Counter("antiphon_drafts", "Drafts that ended.", ["outcome"], registry=registry)
         self._saved = Counter("antiphon_draft_saved_seconds", "Waiting that drafts saved, s.", registry=registry)
+        ProcessCollector(registry=registry)
+        tasks = Gauge("antiphon_event_loop_tasks", "Tasks of the event loop now.", registry=registry)
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
+        threads = Gauge("antiphon_threads", "Threads of Python now.", registry=registry)
+        threads.set_function(threading.active_count)
         self._first_audio = Histogram(
             "antiphon_turn_first_audio_seconds",
             "From speech_stopped to the first audio sent, s.",

@@ -69,7 +69,7 @@ def run_server(settings: Settings, sockets: list[socket.socket], on_ready: Calla
         on_ready: called once when the models are warm.
     """
     app = create_app(settings)
-    server = _Server(app, on_ready)
+    server = RealtimeServer(app, on_ready)
     server.run(sockets)
     return server.failure
 
@@ -92,7 +92,7 @@ def uvicorn_options() -> dict[str, Any]:
     }
 
 
-class _Server(uvicorn.Server):
+class RealtimeServer(uvicorn.Server):
     """uvicorn's server, which drains sessions before it stops and does not die of the signal that stopped it."""
 
     def __init__(self, app: FastAPI, on_ready: Callable[[Service], None]) -> None:
@@ -104,6 +104,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and see to what happens when the models are loaded."""
         await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                address, port = listening.getsockname()[:2]
+                _log.info("listening", address=address, port=port)
         self._watcher = asyncio.create_task(self._watch_loading())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -80,6 +80,8 @@ class Service:
             self._models = ServedModels({self._pipeline.name: self._pipeline}, created=int(time.time()))
             if self.state == "starting":
                 self.state = "ready"
+            if self.settings.engines.preset == "stand-in":
+                _log.warning("stand-in engines: replies are a script and a tone, there are no models")
             _log.info("ready", models=self._models.names, seconds=round(time.monotonic() - started, 2))
         finally:
             self.loaded.set()
