@@ -143,8 +143,8 @@ def test_flush_goes_on_from_where_it_was() -> None:
 
 
 FRAGMENTS = (
-    "Hello Dr . , ! ? … ... 3.14 7:30 e.g. ``` ` * ** _ [ ]( ) < > http://a.b/c 你好 。 、 「 」 ー ありがとう สวัสดี I a 1. "
-    "and to word 😀 | - — : ; \" ' é \u200d"
+    "Hello Dr . , ! ? … ... 3.14 7:30 e.g. ``` ` * ** _ [ ]( ) < > http://a.b/c 你好 。 、 「 」 ー ありがとう สวัสดี I "
+    "a 1. and to word 😀 | - — : ; \" ' é \u200d"
 )
 TEXTS = st.lists(st.sampled_from([*FRAGMENTS.split(" "), "\n", "\n\n"]) | st.text(max_size=3), max_size=60).map(
     " ".join
@@ -160,7 +160,8 @@ def test_clauses_are_the_text_however_it_comes(text: str, sizes: list[int]) -> N
         assert (clause.start, clause.end) == (position, position + len(clause.text))
         assert clause.start < clause.end
         position = clause.end
-    pieces, position = [], 0
+    pieces: list[str] = []
+    position = 0
     while position < len(text):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(text[position : position + size])

@@ -113,7 +113,8 @@ PARTS = ["<think>", "</think>", "[THINK]", "[/THINK]", "<", "[", "`", "\n", " ",
 @given(st.lists(st.sampled_from(PARTS), max_size=20), st.lists(st.integers(1, 9), min_size=1))
 def test_reasoning_does_not_depend_on_the_pieces(parts: list[str], sizes: list[int]) -> None:
     text = "".join(parts)
-    pieces, position = [], 0
+    pieces: list[str] = []
+    position = 0
     while position < len(text):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(text[position : position + size])

@@ -1,0 +1,85 @@
+"""Finding engines among installed packages: real distributions, on a path of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from antiphon.engines.base import EngineError, Synthesizer, VoiceActivityDetector
+from antiphon.engines.registry import engine_names, find_engine
+from antiphon.engines.stand_in import StandInSynthesizer, StandInVad
+
+Site = Path
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def install(site: Site, package: str, engines: dict[str, str], source: str = "") -> None:
+    info = site / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    lines = [f"{name} = {value}" for name, value in engines.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[antiphon.engines]", *lines]))
+    (site / f"{package}.py").write_text(source)
+
+
+def failure(name: str) -> EngineError:
+    with pytest.raises(EngineError) as caught:
+        find_engine(name, Synthesizer)
+    return caught.value
+
+
+def test_finds_our_own_engines() -> None:
+    assert find_engine("stand-in-tts", Synthesizer) is StandInSynthesizer
+    assert find_engine("stand-in-vad", VoiceActivityDetector) is StandInVad
+    assert {"silero", "whisper", "llamacpp", "hibari", "stand-in-llm"} <= set(engine_names())
+
+
+def test_finds_an_engine_of_another_package(site: Site) -> None:
+    source = "from antiphon.engines.stand_in import StandInSynthesizer\nclass Whistle(StandInSynthesizer): pass\n"
+    install(site, "whistle_pkg", {"whistle": "whistle_pkg:Whistle"}, source)
+    assert "whistle" in engine_names()
+    assert find_engine("whistle", Synthesizer).__name__ == "Whistle"
+
+
+def test_unknown_name_lists_what_there_is() -> None:
+    error = failure("stand-in-tsst")
+    assert error.code == "unknown_engine"
+    assert "stand-in-tts" in error.message
+
+
+def test_wrong_role(site: Site) -> None:
+    error = failure("stand-in-vad")
+    assert error.code == "wrong_role"
+    assert "Synthesizer" in error.message
+    install(site, "number_pkg", {"number": "number_pkg:N"}, "N = 5")
+    assert failure("number").code == "wrong_role"
+
+
+def test_listing_imports_nothing_and_what_is_missing_is_named(site: Site) -> None:
+    install(site, "broken_pkg", {"broken": "broken_pkg:Engine"}, "import no_such_module_anywhere")
+    assert "broken" in engine_names()
+    error = failure("broken")
+    assert error.code == "missing_package"
+    assert "no_such_module_anywhere" in error.message
+    assert "broken_pkg" in error.message
+
+
+def test_our_own_missing_packages_are_in_the_extra(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "hibari", None)
+    monkeypatch.delitem(__import__("sys").modules, "antiphon.engines.hibari", raising=False)
+    error = failure("hibari")
+    assert error.code == "missing_package"
+    assert "antiphon[local]" in error.message
+
+
+def test_a_name_without_its_class_and_a_name_twice(site: Site) -> None:
+    install(site, "hollow_pkg", {"hollow": "hollow_pkg:Engine", "twice": "hollow_pkg:A"})
+    install(site, "second_pkg", {"twice": "second_pkg:A"})
+    assert "hollow_pkg" in failure("hollow").message
+    assert "hollow_pkg and second_pkg" in failure("twice").message
