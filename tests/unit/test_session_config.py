@@ -387,6 +387,23 @@ def test_transcription_models() -> None:
     assert config.input.transcription == Transcription("gpt-4o-transcribe", prompt="names")
 
 
+@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-live-transcribe"])
+def test_transcription_sessions_of_some_models_have_no_turn_detection(model: str) -> None:
+    assert TRANSCRIPTION.input.turn_detection == ServerVad()
+    config = update_input(TRANSCRIPTION, transcription={"model": model})
+    assert config.input.turn_detection is None
+    assert update_input(config, turn_detection=None) == config
+    error = refused(config, audio={"input": {"turn_detection": {"type": "server_vad"}}})
+    assert (error.code, error.param) == ("invalid_value", "session.audio.input.turn_detection")
+    assert error.message == "Turn detection is not supported for this transcription model."
+    started = default_session_config(
+        type="transcription", model=model, voice="marin", instructions="", transcription_model=model
+    )
+    assert started.input.turn_detection is None
+    # In a conversation the model's turns are found all the same.
+    assert update_input(DEFAULT, transcription={"model": model}).input.turn_detection == ServerVad()
+
+
 def test_noise_reduction_needs_a_type_to_be_switched_on() -> None:
     error = refused(DEFAULT, audio={"input": {"noise_reduction": {"strength": 0.5}}})
     assert (error.code, error.param) == (

@@ -125,8 +125,10 @@ class SessionConfig:
                 param="session.model",
             )
         audio = session.get("audio") or {}
+        input_wire = audio.get("input") or {}
+        heard = self.input.updated(input_wire, transcription_models=transcription_models)
         changes: dict[str, Any] = {
-            "input": self.input.updated(audio.get("input") or {}, transcription_models=transcription_models),
+            "input": heard.for_transcription(input_wire) if self.type == "transcription" else heard,
             "output": self.output.updated(
                 audio.get("output") or {},
                 param="session.audio.output",
@@ -271,13 +273,14 @@ def default_session_config(
         type: of the session.
         transcription_model: name of the transcription that is on from the start; None for off.
     """
+    heard = InputConfig(transcription=Transcription(transcription_model) if transcription_model else None)
     return SessionConfig(
         type=type,
         model=model,
         instructions=instructions,
         default_instructions=instructions,
         output=OutputConfig(voice),
-        input=InputConfig(transcription=Transcription(transcription_model) if transcription_model else None),
+        input=heard.for_transcription({}) if type == "transcription" else heard,
     )
 
 

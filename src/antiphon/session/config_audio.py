@@ -21,6 +21,9 @@ OPENAI_TRANSCRIPTION_MODELS = (
 )
 """Names that clients ask for by default (openai 3.52.0); the server's own transcriber answers to all of them."""
 
+COMMITTED_BY_HAND = frozenset({"gpt-realtime-whisper", "gpt-live-transcribe"})
+"""Models whose transcription sessions have no turn detection: their clients commit, and would commit twice with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerVad:
@@ -142,6 +145,22 @@ class InputConfig:
         if "turn_detection" in wire:
             changes["turn_detection"] = _turn_detection(self.turn_detection, wire["turn_detection"])
         return replace(self, **changes)
+
+    def for_transcription(self, wire: Mapping[str, Any]) -> InputConfig:
+        """Return it as the input of a transcription session that `wire` has been merged into.
+
+        Raises:
+            ProtocolError: `wire` asks for turn detection, which the transcription model does not have.
+        """
+        if self.transcription is None or self.transcription.model not in COMMITTED_BY_HAND:
+            return self
+        if wire.get("turn_detection") is not None:
+            raise ProtocolError(
+                "Turn detection is not supported for this transcription model.",
+                code="invalid_value",
+                param="session.audio.input.turn_detection",
+            )
+        return replace(self, turn_detection=None)
 
     def wire(self) -> dict[str, Any]:
         """Return the effective `audio.input` object."""
