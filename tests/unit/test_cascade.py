@@ -66,7 +66,11 @@ class ScriptedModel(LanguageModel):
     async def load(cls, context: EngineContext) -> Self:
         return cls()
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
+    def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
+        self.stream = self._generate()  # kept, so that it is closed by whoever should, not by the garbage collector
+        return self.stream
+
+    async def _generate(self) -> AsyncIterator[Delta]:
         self.open += 1
         try:
             for delta in self._deltas:
@@ -103,7 +107,7 @@ class ScriptedSynthesizer(Synthesizer):
     async def load(cls, context: EngineContext) -> Self:
         return cls()
 
-    async def synthesize(
+    def synthesize(
         self,
         text: str,
         *,
@@ -112,9 +116,13 @@ class ScriptedSynthesizer(Synthesizer):
         language: str | None = None,
         priority: Priority = Priority.LIVE,
     ) -> AsyncIterator[AudioChunk]:
+        self.how.append({"voice": voice, "speed": speed, "language": language, "priority": priority})
+        self.stream = self._synthesize(text)
+        return self.stream
+
+    async def _synthesize(self, text: str) -> AsyncIterator[AudioChunk]:
         self.open += 1
         self.said.append(text)
-        self.how.append({"voice": voice, "speed": speed, "language": language, "priority": priority})
         try:
             left = len(text) * self.sample_rate // 100
             while left > 0:
@@ -455,7 +463,7 @@ async def test_loading_tells_of_every_failure_and_closes_the_rest(closed: list[s
 
 async def test_cancelling_the_loading_closes_what_was_loaded(closed: list[str]) -> None:
     loading = asyncio.create_task(load_cascade("antiphon", spec_of(llm="slow"), models=NoModels()))
-    while not closed:
+    while not closed:  # noqa: ASYNC110 - the engine knows no event of ours
         await asyncio.sleep(0)
     loading.cancel()
     await asyncio.wait({loading})
