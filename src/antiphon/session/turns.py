@@ -150,7 +150,7 @@ class TurnTaking:
         item = await self._items.commit(turn.item_id, audio)
         item.silence_s = silence_ms / 1000
         item.transcript_state = "known"
-        if self._state.config.input.transcription is not None:
+        if item.tells_transcript:
             await self._state.emit_all(transcription_events(item, Transcript(""), 0.0, logprobs=False))
         await self._responses.answer(self._drafting.response_config(), item, turn.timeline, None)
 

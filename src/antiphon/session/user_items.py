@@ -21,13 +21,13 @@ class UserItems:
     @property
     def need_transcripts(self) -> bool:
         """Whether anybody reads what the user says: the client, or a model that does not hear."""
-        return self._state.config.input.transcription is not None or not self._state.pipeline.supports_audio
+        return self._client_reads or not self._state.pipeline.supports_audio
 
     async def commit(self, item_id: str, audio: CommittedAudio) -> Item:
         """Make an item of committed audio and tell the client."""
         content = [{"type": "input_audio", "transcript": None}]
         wire = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}
-        item = Item(wire)
+        item = Item(wire, tells_transcript=self._client_reads)
         part = item.audio[0] = ItemAudio(audio.rate, heard=audio.heard)
         part.append(audio.pcm)
         previous = self._state.conversation.add(item)
@@ -52,22 +52,27 @@ class UserItems:
         """Begin to find out what the audio of an item that the client made says, unless it said so itself."""
         audio = item.audio.get(item.heard_index)
         if audio is not None and audio.heard is not None and item.transcript_state == "none":
+            item.tells_transcript = self._client_reads
             self.transcribe(item, audio.heard)
 
     def settle(self, item: Item, job: TranscriptionJob) -> None:
         """Write down what the user said, or that it is not known."""
         item.transcript_state = "failed" if job.transcript is None else "known"
         item.transcript = "" if job.transcript is None else job.transcript.text
-        if job.transcript is not None and self._state.config.input.transcription is not None:
+        if job.transcript is not None and item.tells_transcript:
             item.wire["content"][item.heard_index]["transcript"] = item.transcript
         if not self._state.pipeline.supports_audio:
             item.audio[item.heard_index].heard = None
 
     async def tell_transcript(self, item: Item, job: TranscriptionJob) -> None:
         """Tell the client what the user said, if it asked to be told and the item is still there."""
-        if self._state.config.input.transcription is None or item.id not in self._state.conversation:
+        if not item.tells_transcript or item.id not in self._state.conversation:
             return
         duration_s = item.audio[item.heard_index].duration_ms / 1000
         outcome = job.transcript or job.error
         events = transcription_events(item, outcome, duration_s, logprobs=wants_logprobs(self._state))
         await self._state.emit_all(events)
+
+    @property
+    def _client_reads(self) -> bool:
+        return self._state.config.input.transcription is not None
