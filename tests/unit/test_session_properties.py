@@ -43,7 +43,7 @@ TURN_DETECTION = st.sampled_from(
         {"type": "semantic_vad", "eagerness": "high"},
     ]
 )
-SESSION = st.one_of(
+_SETTINGS: st.SearchStrategy[Event] = st.one_of(
     TURN_DETECTION.map(lambda mode: {"audio": {"input": {"turn_detection": mode}}}),
     st.sampled_from(
         [
@@ -60,7 +60,8 @@ SESSION = st.one_of(
             {"tools": [], "tool_choice": "auto"},
         ]
     ),
-).map(lambda session: event("session.update", session={"type": "realtime", **session}))
+)
+SESSION = _SETTINGS.map(lambda session: event("session.update", session={"type": "realtime", **session}))
 
 RESPONSE = st.one_of(
     st.none(),
