@@ -90,12 +90,13 @@ class ScriptedModel(LanguageModel):
 
 
 class ScriptedSynthesizer(Synthesizer):
-    """Speaks 10 ms a character at `rate` in chunks of 50 ms; fails or waits on a clause that has the given word."""
+    """Speaks 10 ms a character at `rate` in chunks of `chunk_ms`; fails or waits on a clause with the given word."""
 
     name: ClassVar[str] = "scripted"
     voices = (Voice("one"),)
 
-    def __init__(self, *, rate: int = 24_000, fail_on: str | None = None, wait_on: str | None = None) -> None:
+    def __init__(self, *, rate: int = 24_000, chunk_ms: int = 50, fail_on: str = "\0", wait_on: str = "\0") -> None:
+        self._chunk = rate * chunk_ms // 1000
         self.sample_rate = rate
         self._fail_on = fail_on
         self._wait_on = wait_on
@@ -127,12 +128,12 @@ class ScriptedSynthesizer(Synthesizer):
             left = len(text) * self.sample_rate // 100
             while left > 0:
                 await asyncio.sleep(0)
-                size = min(left, self.sample_rate // 20)
+                size = min(left, self._chunk)
                 yield AudioChunk(np.full(size, 0.5, np.float32), self.sample_rate)
                 left -= size
-                if self._fail_on is not None and self._fail_on in text:
+                if self._fail_on in text:
                     raise EngineError("the voice broke")
-                if self._wait_on is not None and self._wait_on in text:
+                if self._wait_on in text:
                     await asyncio.Event().wait()
         finally:
             self.open -= 1
@@ -197,8 +198,10 @@ async def test_speech_is_whole_in_pieces_of_100_to_400_ms() -> None:
     assert all(event.pcm.dtype == np.int16 for event in speech_of(events))
 
 
-async def test_speech_of_any_rate_comes_at_24_khz() -> None:
-    events = await reply("Hello there, this is me.", Finish("stop"), voice=ScriptedSynthesizer(rate=22_050))
+@pytest.mark.parametrize("chunk_ms", [50, 500])
+async def test_speech_of_any_rate_comes_at_24_khz(chunk_ms: int) -> None:
+    voice = ScriptedSynthesizer(rate=22_050, chunk_ms=chunk_ms)
+    events = await reply("Hello there, this is me.", Finish("stop"), voice=voice)
     pcm = np.concatenate([event.pcm for event in speech_of(events)])
     assert abs(pcm.size - 24 * 240) <= 2
     assert np.abs(pcm[2_000:4_000] - 16_384).max() < 200
@@ -305,7 +308,7 @@ async def consume(stream: AsyncIterator[ReplyEvent]) -> None:
 
 @pytest.mark.parametrize("fails", ["model", "voice", "bug", "no end"])
 async def test_a_failure_comes_after_what_was_made_and_stops_the_other(fails: str) -> None:
-    voice = ScriptedSynthesizer(fail_on="bad" if fails == "voice" else None, wait_on="waits")
+    voice = ScriptedSynthesizer(fail_on="bad" if fails == "voice" else "\0", wait_on="waits")
     deltas: list[Any] = ["All is well. ", "This is bad. ", "This waits. ", "And so on. "]
     if fails == "model":
         deltas += [EngineError("out of memory", code="engine_failed")]
@@ -352,7 +355,7 @@ async def test_cancelling_its_reader_at_any_moment_leaves_nothing_behind() -> No
 async def test_cancelling_its_reader_while_it_waits(phase: str) -> None:
     never = asyncio.Event()
     deltas: list[Any] = [never] if phase == "before the first token" else ["Hello there, my friend. ", "More", never]
-    voice = ScriptedSynthesizer(wait_on="friend" if phase == "while a clause is spoken" else None)
+    voice = ScriptedSynthesizer(wait_on="friend" if phase == "while a clause is spoken" else "\0")
     model = ScriptedModel(*deltas)
     reader = asyncio.create_task(consume(make_reply(model, voice, request())))
     for _ in range(300):
