@@ -16,7 +16,7 @@ from antiphon.session.context import HistoryStart, prepare_request
 from antiphon.session.conversation import Item
 from antiphon.session.reply import Reply, ReplyFailed, ReplyProgress
 from antiphon.session.response import Response, Status
-from antiphon.session.state import SessionState
+from antiphon.session.state import SessionState, log
 from antiphon.session.timeline import Moment, TurnTimeline
 from antiphon.session.usage import response_usage
 
@@ -149,7 +149,7 @@ class Responses:
             if draft is not None:
                 draft.stop()
             if self._queued is not None:
-                self._state.observer.turn_finished(self._queued.timeline)
+                self._turn_finished(self._queued.timeline)
             self._queued = _Queued(config, item, timeline)
             return
         await self.create(config, answers=item, timeline=timeline, draft=draft)
@@ -197,7 +197,9 @@ class Responses:
 
     async def interrupt(self) -> None:
         """Stop the conversation's response because the user speaks; nothing happens when there is none."""
-        self._queued = None
+        if self._queued is not None:
+            self._turn_finished(self._queued.timeline)
+            self._queued = None
         if self.busy:
             await self.cancel(None, "turn_detected")
 
@@ -270,12 +272,23 @@ class Responses:
         self._state.observer.response_finished(status)
         if active.timeline is not None:
             active.timeline.mark("response_done", self._state.now())
-            self._state.observer.turn_finished(active.timeline)
+            self._turn_finished(active.timeline)
         if not response.out_of_band:
             self.on_finished(response.audio_ms)
         if self._queued is not None and not self.busy:
             queued, self._queued = self._queued, None
             await self.create(queued.config, answers=queued.item, timeline=queued.timeline)
+
+    def _turn_finished(self, timeline: TurnTimeline) -> None:
+        log.info(
+            "turn",
+            item_id=timeline.item_id,
+            audio_ms=timeline.audio_ms,
+            drafts=timeline.drafts,
+            adopted=timeline.adopted,
+            since_speech_stopped_ms=timeline.since_speech_stopped_ms(),
+        )
+        self._state.observer.turn_finished(timeline)
 
 
 def _heard_ms(context: Sequence[Item]) -> int:
