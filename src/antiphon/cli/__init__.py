@@ -2,17 +2,21 @@
 
 import typer
 
+from antiphon.cli.bench import bench_app
 from antiphon.cli.doctor import doctor
 from antiphon.cli.models import models_app
 from antiphon.cli.serve import serve
+from antiphon.cli.transcribe import transcribe
 
 app = typer.Typer(
     name="antiphon",
     help="A realtime voice server that speaks the OpenAI Realtime protocol on models of your choice.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,  # locals may hold keys
 )
 app.command()(serve)
+app.command()(transcribe)
+app.add_typer(bench_app)
 app.command()(doctor)
 app.add_typer(models_app)

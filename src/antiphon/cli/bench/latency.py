@@ -1,0 +1,77 @@
+"""`antiphon bench latency`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from antiphon.cli.bench.options import (
+    ApiKey,
+    AsJson,
+    Drafts,
+    Eager,
+    Eagerness,
+    EnginePreset,
+    Model,
+    Modes,
+    Preset,
+    Recordings,
+    ReplyTokens,
+    Silence,
+    TurnDetection,
+    Url,
+)
+
+if TYPE_CHECKING:
+    from antiphon.bench.corpus import Recording
+    from antiphon.bench.report import Report
+
+
+def latency(
+    *,
+    url: Url = None,
+    api_key: ApiKey = None,
+    model: Model = None,
+    engines: Preset = EnginePreset.embedded,
+    recordings: Recordings = None,
+    turn_detection: Modes = None,
+    silence_ms: Silence = 500,
+    eagerness: Eager = Eagerness.high,
+    drafts: Annotated[Drafts, typer.Option(help="Answering ahead, of the server that is started.")] = Drafts.on,
+    turns: Annotated[int, typer.Option(min=1, help="Turns of each session.")] = 10,
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 1,
+    reply_tokens: ReplyTokens = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure from the end of speech to the first sound of the answer."""
+    from antiphon.bench.latency import as_figures, as_results, measure_latency  # noqa: PLC0415 - keeps help fast
+    from antiphon.bench.report import Report  # noqa: PLC0415
+    from antiphon.cli.bench.running import drafting, label, run, serving, setup  # noqa: PLC0415
+
+    if url is not None and drafts is not Drafts.on:
+        raise typer.BadParameter("drafts are a setting of the server: not with --url", param_hint="--drafts")
+    modes = turn_detection or [TurnDetection.server_vad]
+    variants = [Drafts.on, Drafts.off] if drafts is Drafts.both else [drafts]
+
+    async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
+        found = []
+        for variant in variants:
+            async with serving(url, api_key, model, engines, drafting(variant)) as (target, _):
+                for number, mode in enumerate(modes):
+                    configured = setup(mode, silence_ms, eagerness, reply_tokens=reply_tokens)
+                    result = await measure_latency(
+                        target,
+                        configured,
+                        said,
+                        label=label(configured) + ("" if url else f", drafts {variant}"),
+                        turns=turns,
+                        sessions=sessions,
+                        first=number == 0,
+                        on_turn=step,
+                    )
+                    found.append(as_results(result, said))
+        return Report("latency", {"configurations": found}, [as_figures(one) for one in found])
+
+    run(measure, recordings, len(variants) * (len(modes) * turns * sessions + 1), as_json=as_json)
