@@ -13,6 +13,7 @@ import pytest
 
 from antiphon.engines.base import (
     AudioChunk,
+    Engine,
     EngineContext,
     EngineError,
     Finish,
@@ -30,6 +31,7 @@ from antiphon.engines.base import (
     Voice,
 )
 from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer
+from antiphon.models import ModelError
 from antiphon.pipeline.cascade import EMBEDDED, STAND_IN, Cascade, CascadeSpec, CorePlan, EngineSpec, load_cascade
 from antiphon.pipeline.cascade_reply import MOST_CLAUSES_AHEAD, MOST_EVENTS_AHEAD, make_reply
 from antiphon.pipeline.reply import (
@@ -436,13 +438,31 @@ class StuckModel(StandInLanguageModel):
         raise EngineError("it is stuck")
 
 
+class MissingModel(StandInLanguageModel):
+    @classmethod
+    async def load(cls, context: EngineContext) -> Self:
+        raise ModelError("one is missing", code="model_missing")
+
+
+class MissingVoice(StandInSynthesizer):
+    @classmethod
+    async def load(cls, context: EngineContext) -> Self:
+        raise EngineError("two is missing", code="model_missing")
+
+
 @pytest.fixture
 def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Install the engines above as a package, and return the list in which they note that they were closed."""
     info = tmp_path / "odd_engines-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd_engines\nVersion: 1.0\n")
-    engines = {"closing": ClosingModel, "cold": ColdVoice, "slow": SlowModel, "stuck": StuckModel}
+    engines: dict[str, type[Engine]] = {
+        "closing": ClosingModel,
+        "cold": ColdVoice,
+        "slow": SlowModel,
+        "stuck": StuckModel,
+    }
+    engines |= {"missing-one": MissingModel, "missing-two": MissingVoice}
     lines = [f"{name} = {__name__}:{engine.__name__}" for name, engine in engines.items()]
     (info / "entry_points.txt").write_text("\n".join(["[antiphon.engines]", *lines]))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -462,6 +482,14 @@ async def test_loading_tells_of_every_failure_and_closes_the_rest(closed: list[s
     assert caught.value.code == "unknown_engine"
     assert sorted(closed) == ["llm", "tts"]
     assert tasks() == 1
+
+
+async def test_loading_tells_of_several_missing_models_at_once(closed: list[str]) -> None:
+    with pytest.raises(EngineError, match="one is missing; two is missing") as caught:
+        await load_cascade("antiphon", spec_of(llm="missing-one", tts="missing-two"), models=NoModels())
+    assert caught.value.code == "model_missing"
+    with pytest.raises(ModelError, match="one is missing"):
+        await load_cascade("antiphon", spec_of(llm="missing-one"), models=NoModels())
 
 
 async def test_cancelling_the_loading_closes_what_was_loaded(closed: list[str]) -> None:
@@ -506,6 +534,6 @@ async def test_hibari_in_the_cascade() -> None:
     async for event in stream:
         if isinstance(event, ReplySpeech):
             break
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert tasks() == before
     await loaded.close()

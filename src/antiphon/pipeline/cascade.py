@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +29,7 @@ from antiphon.engines.base import (
     VoiceActivityDetector,
 )
 from antiphon.engines.registry import find_engine
+from antiphon.models import ModelError
 from antiphon.pipeline.cascade_reply import make_reply
 from antiphon.pipeline.reply import ReplyEvent, ReplyRequest
 
@@ -103,7 +104,7 @@ class Cascade:
             audio, language=language, prompt=prompt, logprobs=logprobs, priority=priority
         )
 
-    def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyEvent]:
+    def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyEvent, None]:
         """Make a reply; see `make_reply`."""
         return make_reply(self._llm, self._tts, request)
 
@@ -205,7 +206,8 @@ async def load_cascade(
         on_ready: called with each engine's role when it is warm.
 
     Raises:
-        EngineError: for the first engine that failed, its message telling of all; those that were loaded are closed.
+        EngineError, ModelError: an engine could not be loaded. When several could not, one error tells of all. Those
+            that were loaded are closed.
     """
     plan = cores or CorePlan.of(os.cpu_count() or 1)
     loaded: list[Engine] = []
@@ -246,14 +248,13 @@ async def load_cascade(
 
 
 def _raise_failures(errors: Sequence[BaseException]) -> None:
-    """Raise nothing, the only error, or one EngineError that tells of all."""
+    """Raise nothing, the only error, one that is not an engine's or a model's, or one that tells of all."""
+    told = [error for error in errors if isinstance(error, (EngineError, ModelError))]
     for error in errors:
-        if len(errors) == 1 or not isinstance(error, EngineError):
+        if len(errors) == 1 or error not in told:
             raise error
-    if errors:
-        messages = [error.message for error in errors if isinstance(error, EngineError)]
-        code = errors[0].code if isinstance(errors[0], EngineError) else "engine_failed"
-        raise EngineError("; ".join(messages), code=code)
+    if told:
+        raise EngineError("; ".join(error.message for error in told), code=told[0].code)
 
 
 async def _close(engines: Iterable[Engine]) -> None:
