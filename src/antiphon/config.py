@@ -123,7 +123,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _bind_is_protected(self) -> Settings:
-        if not is_loopback(self.host) and not self.allow_anonymous and not self.keys():
+        keys = self.keys()  # in any case, so that a bad file is told at the start
+        if not keys and not self.allow_anonymous and not is_loopback(self.host):
             raise ValueError(
                 f"listening on {self.host} lets others on the network in, and no API keys are set. Set "
                 "ANTIPHON_API_KEYS (or ANTIPHON_API_KEYS_FILE), or pass --allow-anonymous to let everyone in"

@@ -107,7 +107,7 @@ def _engines(settings: Settings) -> Iterator[Check]:
         try:
             find_engine(engine.name, Engine)
         except EngineError as error:
-            yield Check("Engines", name, "fail", error.message, "pip install 'antiphon[local]'")
+            yield Check("Engines", name, "fail", error.message)
         else:
             yield Check("Engines", name, "ok", "can be loaded")
 

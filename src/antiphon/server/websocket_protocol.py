@@ -17,6 +17,10 @@ PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
 
 _LINGER_S = 10.0
+"""How long a connection may outlive its application, or its close frame after a bad message."""
+
+_SILENCE_S = 0.25
+"""A client that sends nothing for this long after a bad message has stopped sending it."""
 
 
 class InflateOnly(PerMessageDeflate):
@@ -59,14 +63,16 @@ class RealtimeWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lingering = False
+        self._linger_until: float | None = None
         extensions: list[Any] = [InflateOnlyFactory(server_no_context_takeover=True)]
         self.conn.available_extensions = extensions
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes from the client, or drop them while lingering."""
-        if not self._lingering:
+        if self._linger_until is None:
             super().data_received(data)
+        else:
+            self._linger(self._linger_until)
 
     def handle_parser_exception(self) -> None:
         """Send the close frame that says what was wrong, and go on reading for a while."""
@@ -74,13 +80,19 @@ class RealtimeWebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self._lingering = True
         self.stop_keepalive()
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        # Also tells run_asgi not to close the transport yet.
-        self.close_timer = self.loop.call_later(_LINGER_S, self.transport.abort)
+        self._linger_until = self.loop.time() + _LINGER_S
+        self._linger(self._linger_until)
+
+    def _linger(self, until: float) -> None:
+        """Close once the client has been silent for a moment, or at `until`; a close timer also stays run_asgi's."""
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        due = min(self.loop.time() + _SILENCE_S, until)
+        self.close_timer = self.loop.call_at(due, self.transport.abort if due == until else self.transport.close)
 
     def keepalive_timeout(self) -> None:
         """Drop a client that did not answer a ping."""
@@ -101,7 +113,7 @@ class RealtimeWebSocketProtocol(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Run the application; once it is done the connection does not outlive it for long."""
         await super().run_asgi()
-        if not self.disconnected:
+        if not self.disconnected and self._linger_until is None:
             if self.close_timer is not None:
                 self.close_timer.cancel()
             self.close_timer = self.loop.call_later(_LINGER_S, self.transport.abort)
