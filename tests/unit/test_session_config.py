@@ -227,7 +227,6 @@ def test_null_and_empty_values_clear_what_can_be_cleared() -> None:
         DEFAULT,
         instructions="A",
         tools=[WEATHER],
-        prompt={"id": "p"},
         include=["item.input_audio_transcription.logprobs"],
         audio={
             "input": {
@@ -249,7 +248,7 @@ def test_null_and_empty_values_clear_what_can_be_cleared() -> None:
         audio={"input": {"transcription": None, "noise_reduction": None, "turn_detection": None}},
     )
     assert config.instructions == "Be helpful."
-    assert (config.tools, config.prompt, config.include) == ((), None, None)
+    assert (config.tools, config.include) == ((), None)
     assert (config.input.transcription, config.input.noise_reduction) == (None, None)
     assert config.input.turn_detection is None
     assert config.wire("s", 0)["audio"]["input"]["turn_detection"] is None
@@ -415,6 +414,14 @@ def test_noise_reduction_needs_a_type_to_be_switched_on() -> None:
 # --- responses -------------------------------------------------------------------------------------------------------
 
 
+def test_stored_prompts_are_refused() -> None:
+    for refused in (lambda: update(DEFAULT, prompt={"id": "p"}), lambda: response(DEFAULT, prompt={"id": "p"})):
+        with pytest.raises(ProtocolError, match="Stored prompts are not available") as caught:
+            refused()
+        assert caught.value.param in ("session.prompt", "response.prompt")
+    assert update(DEFAULT, prompt=None) == DEFAULT
+
+
 def test_a_response_has_what_the_session_has() -> None:
     config = update(
         DEFAULT,
@@ -453,7 +460,6 @@ def test_a_response_may_have_its_own() -> None:
         conversation="none",
         input=items,
         parallel_tool_calls=False,
-        prompt={"id": "p"},
     )
     assert asked == ResponseConfig(
         instructions="",
@@ -468,7 +474,6 @@ def test_a_response_may_have_its_own() -> None:
         conversation="none",
         input=items,
         parallel_tool_calls=False,
-        prompt={"id": "p"},
     )
     assert response(config, input=[]).input == []
     assert response(config, tool_choice="none").tool_choice == "none"

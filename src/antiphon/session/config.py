@@ -1,6 +1,6 @@
 """What a session is configured to do: typed, immutable, replaced whole by each `session.update`.
 
-A null in an update clears what may be null in the effective session (`turn_detection`, `prompt`, …) and leaves
+A null in an update clears what may be null in the effective session (`turn_detection`, `transcription`, …) and leaves
 everything else as it is.
 """
 
@@ -70,7 +70,7 @@ class SessionConfig:
     Attributes:
         model: the name that the client asked for.
         max_output_tokens: None for no limit ("inf" on the wire).
-        tracing, prompt, include, parallel_tool_calls, reasoning: as the client gave them; None for nothing.
+        tracing, include, parallel_tool_calls, reasoning: as the client gave them; None for nothing.
         default_instructions: what `instructions` falls back to when the client clears them.
     """
 
@@ -85,7 +85,6 @@ class SessionConfig:
     max_output_tokens: int | None = None
     truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
     tracing: Literal["auto"] | dict[str, Any] | None = None
-    prompt: dict[str, Any] | None = None
     include: tuple[str, ...] | None = None
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
@@ -177,7 +176,7 @@ class SessionConfig:
             "max_output_tokens": "inf" if self.max_output_tokens is None else self.max_output_tokens,
             "tracing": self.tracing,
             "truncation": self.truncation.wire() if isinstance(self.truncation, RetentionRatio) else self.truncation,
-            "prompt": self.prompt,
+            "prompt": None,
             "expires_at": expires_at,
             "audio": {"input": self.input.wire(), "output": self.output.wire()},
             "include": include,
@@ -218,7 +217,6 @@ class ResponseConfig:
     conversation: Literal["auto", "none"] = "auto"
     input: list[dict[str, Any]] | None = None
     parallel_tool_calls: bool | None = None
-    prompt: dict[str, Any] | None = None
     reasoning: dict[str, Any] | None = None
 
 
@@ -251,7 +249,6 @@ def response_config(
         conversation=wire.get("conversation") or "auto",
         input=wire.get("input"),
         parallel_tool_calls=asked.parallel_tool_calls,
-        prompt=asked.prompt,
         reasoning=asked.reasoning,
     )
 
@@ -304,7 +301,13 @@ def _shared_changes(wire: Mapping[str, Any], param: str, current: SessionConfig)
     if wire.get("max_output_tokens") is not None:
         limit = wire["max_output_tokens"]
         changes["max_output_tokens"] = None if limit == "inf" else limit
-    for name in ("parallel_tool_calls", "prompt", "reasoning"):
+    if wire.get("prompt") is not None:
+        raise ProtocolError(
+            "Stored prompts are not available on this server. Send the text as 'instructions'.",
+            code="invalid_value",
+            param=f"{param}.prompt",
+        )
+    for name in ("parallel_tool_calls", "reasoning"):
         if name in wire:
             changes[name] = wire[name]
     return changes
