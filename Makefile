@@ -31,7 +31,7 @@ format: $(VENV)/.dev ## Put the code into its normal form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.local ## Measure the time to answer of a server that it starts
+bench: $(VENV)/.dev ## Measure the time to answer of a server that it starts
 	$(BIN)/antiphon bench latency
 
 models: $(VENV)/.dev ## Pull the models of the embedded engines
