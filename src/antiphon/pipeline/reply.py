@@ -6,7 +6,7 @@ converts it to the client's format.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -142,7 +142,7 @@ class Pipeline(Protocol):
         """Transcribe one utterance (float32[n], 16 kHz). Raises EngineError."""
         ...
 
-    def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyEvent]:
+    def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyEvent, None]:
         """Make a reply. Closing the iterator stops all engines that work on it. Raises EngineError while iterating."""
         ...
 

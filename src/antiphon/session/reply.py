@@ -77,7 +77,7 @@ class Reply:
     async def _run(self) -> None:
         try:
             request = await self._prepare()
-            async with aclosing(self._state.pipeline.reply(request)) as events:  # type: ignore[type-var]
+            async with aclosing(self._state.pipeline.reply(request)) as events:
                 async for event in events:
                     await self._ahead.acquire()
                     self._state.notify(ReplyProgress(self, event))

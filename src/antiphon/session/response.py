@@ -158,6 +158,8 @@ class Response:
         for output in self._outputs:
             if not output.done:
                 events.extend(self._done(output, item_status))
+        if status == "completed":
+            self._all_is_said()
         self.status = status
         events.append(server_event("response.done", response=self._wire(details, usage)))
         return events
@@ -188,6 +190,13 @@ class Response:
         audio.append(pcm)
         item.marks.append((audio.duration_ms, text_end))
         item.spoken_end = text_end
+
+    def _all_is_said(self) -> None:
+        """Count the whole text as spoken: what has no sound of its own at the end, like an emoji, belongs to it."""
+        item = self._message.item if self._message is not None else None
+        if item is not None and item.spoken_end is not None and not item.truncated:
+            item.spoken_end = len(item.wire["content"][0]["transcript"])
+            item.marks.append((item.audio[0].duration_ms, item.spoken_end))
 
     def _add(self, item: Item, call: int | None) -> _Output:
         output = _Output(len(self._outputs), item, call)
