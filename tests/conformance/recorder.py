@@ -7,7 +7,7 @@ import base64
 import itertools
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -81,7 +81,7 @@ class FrameChecker:
         """Take a frame of the client, as it goes over the wire."""
         try:
             event = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
         event = event if isinstance(event, dict) else None
         self.recording.frames.append(Frame("sent", time.monotonic(), event))
@@ -105,7 +105,7 @@ class RealtimeClient:
     """A connection to a server under test, as an async context manager.
 
     On leaving without an exception it waits until everything that was promised has come, closes, and raises what was
-    wrong; on leaving with one it only closes.
+    wrong. On leaving with one, or after `close` or `vanish`, nothing more is expected.
 
     Args:
         url: the WebSocket URL, query included.
@@ -126,6 +126,7 @@ class RealtimeClient:
         self._ids = itertools.count(1)
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._left = False
 
     @property
     def recording(self) -> Recording:
@@ -159,7 +160,7 @@ class RealtimeClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and not self._left:
                 await self.settle()
                 self._checker.order.finish()
         finally:
@@ -169,7 +170,15 @@ class RealtimeClient:
 
     async def close(self) -> None:
         """Close the connection and stop reading."""
+        self._left = True
         await self.socket.close()
+        if self._reader is not None:
+            await self._reader
+
+    async def vanish(self) -> None:
+        """Break the connection without a word, as a phone does that loses its network."""
+        self._left = True
+        self.socket.transport.abort()
         if self._reader is not None:
             await self._reader
 
@@ -242,7 +251,7 @@ class RealtimeClient:
                 seen.append(event)
                 if event["type"] == kind and where(event):
                     return seen
-            came = ", ".join(event["type"] for event in seen) or "nothing"
+            came = _summary(seen)
             if self._closed is not None:
                 raise ConnectionError(f"closed ({self._closed}) while waiting for {kind}; came: {came}")
             await self._wait(deadline, f"no {kind} after {within} s; came: {came}")
@@ -288,6 +297,12 @@ class RealtimeClient:
         except AssertionError as failure:
             self._failure = failure
         self._news.set()
+
+
+def _summary(events: Iterable[Event]) -> str:
+    """Return the types of events in order, runs of the same counted."""
+    runs = [(kind, len(list(run))) for kind, run in itertools.groupby(event["type"] for event in events)]
+    return ", ".join(kind if count == 1 else f"{kind} ×{count}" for kind, count in runs) or "nothing"
 
 
 def audio_ms(pcm: Pcm) -> float:
