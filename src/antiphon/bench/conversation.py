@@ -20,6 +20,8 @@ Eagerness = Literal["low", "medium", "high", "auto"]
 _SET_UP_S = 60.0
 _ANSWER_S = 30.0
 _TRANSCRIPT_S = 5.0
+_LOOK_AGAIN_S = 0.25
+"""An answer to a turn that was closed early may be complete before the rest is said, and then no event follows."""
 _PAUSE_S = 0.6
 """Silence, s, between an answer and the next thing said."""
 
@@ -85,7 +87,7 @@ class Conversation:
             listener(event)
 
     async def turn(self, recording: Recording) -> Turn:
-        """Say a recording and wait until it is answered, or for 30 s.
+        """Say a recording and wait until it is answered, for 30 s at most.
 
         Raises:
             BenchError: the connection broke.
@@ -94,17 +96,12 @@ class Conversation:
         tracker = TurnTracker(recording.name, spoken)
         self.listeners.append(tracker.take)
         try:
-            patience = spoken.end - time.perf_counter() + _ANSWER_S
-            # The answer to a turn that was closed early may be complete before the rest has been said.
-            while not (done := tracker.answered(time.perf_counter())):
-                began = time.perf_counter()
-                await self.connection.until(lambda: tracker.answered(time.perf_counter()), min(patience, 0.5))
-                patience -= time.perf_counter() - began
-                if patience <= 0:
-                    break
-            if done:
-                await self.connection.until(lambda: tracker.transcribed, _TRANSCRIPT_S)
-                await asyncio.sleep(_PAUSE_S)
+            deadline = spoken.end + _ANSWER_S
+            while not tracker.answered(now := time.perf_counter()) and now < deadline:
+                wait_s = min(deadline - now, _LOOK_AGAIN_S)
+                await self.connection.until(lambda: tracker.answered(time.perf_counter()), wait_s)
+            await self.connection.until(lambda: tracker.transcribed, _TRANSCRIPT_S)
+            await asyncio.sleep(_PAUSE_S)
         finally:
             self.listeners.remove(tracker.take)
         return tracker.result()

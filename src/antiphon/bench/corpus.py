@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from antiphon.audio.files import AudioFileError, read_audio
 from antiphon.audio.levels import to_pcm
 
 SHIPPED = Path(__file__).parent / "recordings"
+BACKCHANNELS = Path(__file__).parent / "backchannels"
 
 RATE = 24_000
 """Hz at which recordings are sent: what every server of the protocol takes."""
@@ -58,6 +60,22 @@ def load_recordings(directory: Path) -> list[Recording]:
     if not rows or not {"file", "text"} <= rows[0].keys():
         raise AudioFileError(f"{listing}: must be tab-separated, with a header that has the columns file and text")
     return [_load(directory / row["file"], row["text"]) for row in rows]
+
+
+def joined(recordings: Sequence[Recording], seconds: float, gap_ms: int) -> list[Recording]:
+    """Return the recordings put together, in their order, to ones of at least `seconds`, with `gap_ms` between them."""
+    gap = np.zeros(RATE * gap_ms // 1000, np.int16)
+    whole: list[Recording] = []
+    parts: list[Recording] = []
+    for recording in recordings:
+        parts.append(recording)
+        if sum(len(part.pcm) for part in parts) >= seconds * RATE or recording is recordings[-1]:
+            pcm = np.concatenate([piece for part in parts for piece in (part.pcm, gap)][:-1])
+            end = len(pcm) - len(parts[-1].pcm) + parts[-1].end
+            text = " ".join(part.text for part in parts)
+            whole.append(Recording(f"{parts[0].name} and {len(parts) - 1} more", text, pcm, parts[0].begin, end))
+            parts = []
+    return whole
 
 
 def speech_bounds(samples: NDArray[np.float32], rate: int) -> tuple[int, int]:

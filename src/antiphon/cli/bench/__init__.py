@@ -4,7 +4,10 @@ from importlib.util import find_spec
 
 import typer
 
+from antiphon.cli.bench.accuracy import accuracy
+from antiphon.cli.bench.bargein import bargein
 from antiphon.cli.bench.latency import latency
+from antiphon.cli.bench.turns import turns
 
 bench_app = typer.Typer(
     name="bench",
@@ -26,4 +29,5 @@ def check_packages() -> None:
         raise typer.Exit(1)
 
 
-bench_app.command()(latency)
+for _command in (latency, accuracy, turns, bargein):
+    bench_app.command()(_command)

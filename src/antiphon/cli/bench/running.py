@@ -19,6 +19,7 @@ from antiphon.bench.corpus import SHIPPED, Recording, load_recordings
 from antiphon.bench.own_server import OwnServer, own_server
 from antiphon.bench.report import Report, machine, show
 from antiphon.cli.bench.options import Drafts, Eagerness, EnginePreset, TurnDetection
+from antiphon.models import ModelError
 
 Measurement = Callable[[list[Recording], Callable[[], None]], Coroutine[Any, Any, Report]]
 """Measures with the recordings, and calls the second argument after each step."""
@@ -26,22 +27,25 @@ Measurement = Callable[[list[Recording], Callable[[], None]], Coroutine[Any, Any
 NO_DRAFTS = {"ANTIPHON_LIMITS__DRAFTS_PER_TURN": "0"}
 
 
-def run(measure: Measurement, directory: Path | None, steps: int, *, as_json: bool) -> None:
-    """Run a measurement of so many steps and print its report.
+def run(measure: Measurement, directory: Path | None, steps: int | None, *, as_json: bool) -> None:
+    """Run a measurement of so many steps (None: not known before) and print its report.
 
     Raises:
         typer.Exit: it cannot be made; the reason was printed.
     """
     under, console = machine(), Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    failure: BaseException | None = None
     try:
         said = load_recordings(directory or SHIPPED)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
             task = bars.add_task("measuring", total=steps)
             report = asyncio.run(measure(said, lambda: bars.advance(task)))
-    except* (BenchError, AudioFileError) as group:
-        typer.echo(f"antiphon bench: {_first(group)}", err=True)
-        raise typer.Exit(1) from None
+    except* (BenchError, AudioFileError, ModelError) as group:
+        failure = _first(group)
+    if failure is not None:
+        typer.echo(f"antiphon bench: {failure}", err=True)
+        raise typer.Exit(1)
     show(report, under, as_json=as_json)
 
 

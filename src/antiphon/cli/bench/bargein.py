@@ -1,0 +1,62 @@
+"""`antiphon bench bargein`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from antiphon.cli.bench.options import (
+    ApiKey,
+    AsJson,
+    Eager,
+    Eagerness,
+    EnginePreset,
+    Mode,
+    Model,
+    Preset,
+    Recordings,
+    Silence,
+    TurnDetection,
+    Url,
+)
+
+if TYPE_CHECKING:
+    from antiphon.bench.corpus import Recording
+    from antiphon.bench.report import Report
+
+
+def bargein(
+    *,
+    url: Url = None,
+    api_key: ApiKey = None,
+    model: Model = None,
+    engines: Preset = EnginePreset.embedded,
+    recordings: Recordings = None,
+    turn_detection: Mode = TurnDetection.server_vad,
+    silence_ms: Silence = 500,
+    eagerness: Eager = Eagerness.high,
+    times: Annotated[int, typer.Option(min=1, help="Interruptions, and as many sounds that are none.")] = 9,
+    as_json: AsJson = False,
+) -> None:
+    """Speak over answers: how fast they stop, and whether a mere "mm-hm" stops them."""
+    from dataclasses import replace  # noqa: PLC0415 - keeps `antiphon --help` fast
+
+    from antiphon.bench.bargein import LONG_ANSWER, as_figures, as_results, measure_interruptions  # noqa: PLC0415
+    from antiphon.bench.corpus import BACKCHANNELS, load_recordings  # noqa: PLC0415
+    from antiphon.bench.report import Report  # noqa: PLC0415
+    from antiphon.cli.bench.running import label, run, serving, setup  # noqa: PLC0415
+
+    async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
+        sounds = load_recordings(BACKCHANNELS)
+        configured = replace(setup(turn_detection, silence_ms, eagerness), instructions=LONG_ANSWER, transcribe=False)
+        speech = [said[(index + 1) % len(said)] for index in range(times)]
+        humming = [sounds[index % len(sounds)] for index in range(times)]
+        async with serving(url, api_key, model, engines, {}) as (target, _):
+            spoken = await measure_interruptions(target, configured, said[0], speech, step)
+            hummed = await measure_interruptions(target, configured, said[0], humming, step)
+        found = as_results(label(configured), spoken, hummed)
+        return Report("bargein", found, [as_figures(found)])
+
+    run(measure, recordings, 2 * times, as_json=as_json)
