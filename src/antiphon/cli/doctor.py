@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -113,16 +114,11 @@ def _engines(settings: Settings) -> Iterator[Check]:
 
 
 def _models(settings: Settings) -> Iterator[Check]:
-    from antiphon.engines.base import EngineError  # noqa: PLC0415 - keeps `antiphon --help` fast
-    from antiphon.models import ModelError, ModelStore  # noqa: PLC0415
-    from antiphon.server.loading import required_models  # noqa: PLC0415
+    from antiphon.models import ModelError, ModelStore  # noqa: PLC0415 - keeps `antiphon --help` fast
 
     store = ModelStore.default()
-    try:
-        names = required_models(settings.engines)
-    except EngineError:
-        return  # said above
-    for name in names:
+    wanting = False
+    for name in _model_names(settings):
         try:
             state = store.state(name)
         except ModelError as error:
@@ -130,17 +126,29 @@ def _models(settings: Settings) -> Iterator[Check]:
             continue
         pull = f"antiphon models pull {name} (antiphon serve does it too)"
         if state.status == "present":
-            yield Check("Models", name, "ok", f"{state.model.size / 1e6:.0f} MB, checked, in {state.directory}")
+            yield Check("Models", name, "ok", f"{state.model.size / 1e6:.0f} MB, in {state.directory}")
         else:
+            wanting = True
             yield Check("Models", name, "note", state.detail or "not pulled yet", pull)
     existing = next(parent for parent in (store.root, *store.root.parents) if parent.exists())
-    if os.access(existing, os.W_OK):
+    if existing.is_dir() and os.access(existing, os.W_OK):
         free = shutil.disk_usage(existing).free / 1e9
         yield Check("Models", "cache", "ok", f"{store.root}, {free:.1f} GB free")
     else:
         fix = "Make it writable, or set ANTIPHON_HOME to a directory that is."
-        wanting = store.missing(names)
         yield Check("Models", "cache", "fail" if wanting else "note", f"{store.root} cannot be written", fix)
+
+
+def _model_names(settings: Settings) -> list[str]:
+    """Return the models of all engines that can be found; `_engines` tells of the others."""
+    from antiphon.engines.base import EngineError  # noqa: PLC0415 - keeps `antiphon --help` fast
+    from antiphon.server.loading import engine_specs, models_of  # noqa: PLC0415
+
+    names: dict[str, None] = {}
+    for engine in engine_specs(settings.engines).values():
+        with contextlib.suppress(EngineError):
+            names.update(dict.fromkeys(models_of(engine)))
+    return list(names)
 
 
 def _machine() -> Iterator[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    import socket
-
     from antiphon.config import Settings
     from antiphon.server.service import Service
 
@@ -58,7 +57,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Another language model: a GGUF file, or `hf:owner/repo/file.gguf` on the Hugging Face Hub.",
+            help="Another language model: a .gguf file, or `hf:owner/repo/file.gguf` on the Hugging Face Hub.",
         ),
     ] = None,
     allow_anonymous: Annotated[
@@ -88,7 +87,11 @@ def serve(
     _set("LOG__FORMAT", log_format)
     _set("ALLOW_ANONYMOUS", "true" if allow_anonymous else None)
     if llm is not None:
-        _set("ENGINES__LLM__OPTIONS__MODEL", llm if ":" in llm else f"file:{Path(llm).expanduser().resolve()}")
+        file = Path(llm).expanduser()
+        _set(
+            "ENGINES__LLM__OPTIONS__MODEL",
+            f"file:{file.resolve()}" if file.suffix == ".gguf" and ":" not in llm else llm,
+        )
     settings = _read_settings()
     configure_logs(settings.log)
     sockets = _bind(settings)
@@ -181,8 +184,8 @@ def _greet(settings: Settings, service: Service, port: int) -> None:
     console = Console(stderr=True)
     if not console.is_terminal or service.models is None:
         return  # the log has said that it is ready
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{host}:{port}"
+    host = socket.gethostname() if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared only
+    url = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     table = Table(box=None, show_header=False, pad_edge=True)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from antiphon.config import EngineChoice, EngineSettings
 from antiphon.engines.base import Engine, EngineError
 from antiphon.engines.registry import find_engine
-from antiphon.models import ModelStore
+from antiphon.models import CATALOG, ModelStore
+from antiphon.models.catalog import is_reference
 from antiphon.pipeline.cascade import EMBEDDED, STAND_IN, Cascade, CascadeSpec, EngineSpec, load_cascade
 
 PIPELINE_NAMES = {"embedded": "antiphon-embedded", "stand-in": "antiphon-stand-in"}
@@ -50,16 +51,28 @@ def engine_specs(settings: EngineSettings) -> dict[str, EngineSpec]:
     return {role: engine for role in _roles() if (engine := getattr(spec, role)) is not None}
 
 
+def models_of(engine: EngineSpec) -> tuple[str, ...]:
+    """Return the models that have to be pulled for an engine: its own, or the one that its option `model` names.
+
+    An option that is neither in the catalog nor a reference is the engine's own affair, e.g. the path of a file.
+
+    Raises:
+        EngineError: the engine is not installed.
+    """
+    own = find_engine(engine.name, Engine).required_models
+    chosen = engine.options.get("model")
+    if not isinstance(chosen, str):
+        return own
+    return (chosen,) if chosen in CATALOG or is_reference(chosen) else ()
+
+
 def required_models(settings: EngineSettings) -> list[str]:
-    """Return the names of the models that have to be pulled.
+    """Return the models that have to be pulled for all engines.
 
     Raises:
         EngineError: an engine is not installed.
     """
-    names: dict[str, None] = {}
-    for engine in engine_specs(settings).values():
-        names.update(dict.fromkeys(find_engine(engine.name, Engine).required_models))
-    return list(names)
+    return list(dict.fromkeys(name for engine in engine_specs(settings).values() for name in models_of(engine)))
 
 
 async def load_pipeline(settings: EngineSettings, on_ready: Callable[[str], None]) -> Cascade:
