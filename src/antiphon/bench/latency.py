@@ -57,7 +57,7 @@ async def talk(
         for recording in recordings:
             turns.append(await conversation.turn(recording))
             on_turn()
-        return turns, conversation.microphone.worst_lateness_s * 1000
+        return turns, max(conversation.microphone.lateness_s, default=0.0) * 1000
 
 
 async def measure_latency(

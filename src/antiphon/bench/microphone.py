@@ -46,8 +46,8 @@ class Microphone:
         self._queue: deque[str] = deque()
         self._sent = 0
         self._start = time.perf_counter()
-        self.worst_lateness_s = 0.0
-        """Longest that a chunk went out after it was full: what this client itself was late."""
+        self.lateness_s: list[float] = []
+        """How long after it was full each chunk went out: what this client itself was late."""
 
     def say(self, recording: Recording) -> Spoken:
         """Speak a recording as soon as what was said before is over, and return when that will be."""
@@ -61,6 +61,6 @@ class Microphone:
         while True:
             due = self._start + (self._sent + 1) * self._chunk / RATE
             await asyncio.sleep(max(due - time.perf_counter(), 0.0))
-            self.worst_lateness_s = max(self.worst_lateness_s, time.perf_counter() - due)
+            self.lateness_s.append(time.perf_counter() - due)
             self._sent += 1
             await self._send(self._queue.popleft() if self._queue else self._silence)

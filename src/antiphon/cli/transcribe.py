@@ -13,8 +13,6 @@ import typer
 if TYPE_CHECKING:
     from antiphon.engines.base import Transcriber
 
-ENGINE = "whisper"
-
 _PIECE_S = (15.0, 28.0)
 """Shortest and longest piece, s, that a long file is cut into; Whisper hears at most 30 s at once."""
 
@@ -138,17 +136,18 @@ async def _load_engine() -> Transcriber:
     import os  # noqa: PLC0415
 
     from antiphon.cli.models import pull_with_progress  # noqa: PLC0415
-    from antiphon.config import EngineChoice, Settings  # noqa: PLC0415
+    from antiphon.config import Settings  # noqa: PLC0415
     from antiphon.engines.base import EngineContext, Transcriber  # noqa: PLC0415
     from antiphon.engines.registry import find_engine  # noqa: PLC0415
     from antiphon.models import ModelStore  # noqa: PLC0415
+    from antiphon.server.loading import engine_specs  # noqa: PLC0415
 
-    engine, store, settings = find_engine(ENGINE, Transcriber), ModelStore.default(), Settings().engines
-    if missing := [name for name in engine.required_models if store.state(name).status != "present"]:
+    spec = engine_specs(Settings().engines)["transcription"]
+    engine, store = find_engine(spec.name, Transcriber), ModelStore.default()
+    if missing := store.missing(engine.required_models):
         pull_with_progress(store, missing)
-    choice = settings.transcription or EngineChoice()
-    cores = choice.cores or os.cpu_count() or 1
-    return await engine.load(EngineContext(models=store, cores=cores, options=choice.options))
+    cores = spec.cores or os.cpu_count() or 1
+    return await engine.load(EngineContext(models=store, cores=cores, options=spec.options))
 
 
 def _print(transcript: FileTranscript, *, name_it: bool) -> None:

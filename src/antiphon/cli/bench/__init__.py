@@ -7,6 +7,7 @@ import typer
 from antiphon.cli.bench.accuracy import accuracy
 from antiphon.cli.bench.bargein import bargein
 from antiphon.cli.bench.latency import latency
+from antiphon.cli.bench.sessions import sessions
 from antiphon.cli.bench.turns import turns
 
 bench_app = typer.Typer(
@@ -29,5 +30,5 @@ def check_packages() -> None:
         raise typer.Exit(1)
 
 
-for _command in (latency, accuracy, turns, bargein):
+for _command in (latency, accuracy, turns, bargein, sessions):
     bench_app.command()(_command)

@@ -69,7 +69,7 @@ def accuracy(
         if missing := store.missing([_WHISPER]):
             await asyncio.to_thread(pull_with_progress, store, missing)
         configured = setup(turn_detection, silence_ms, eagerness, reply_tokens=_REPLY_TOKENS)
-        async with serving(url, api_key, model, engines, {}) as (target, _):
+        async with serving(url, api_key, model, engines) as (target, _):
             through_server = await hear_through_server(
                 target,
                 configured,

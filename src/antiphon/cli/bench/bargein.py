@@ -53,7 +53,7 @@ def bargein(
         configured = replace(setup(turn_detection, silence_ms, eagerness), instructions=LONG_ANSWER, transcribe=False)
         speech = [said[(index + 1) % len(said)] for index in range(times)]
         humming = [sounds[index % len(sounds)] for index in range(times)]
-        async with serving(url, api_key, model, engines, {}) as (target, _):
+        async with serving(url, api_key, model, engines) as (target, _):
             spoken = await measure_interruptions(target, configured, said[0], speech, step)
             hummed = await measure_interruptions(target, configured, said[0], humming, step)
         found = as_results(label(configured), spoken, hummed)

@@ -58,7 +58,7 @@ def latency(
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
         found = []
         for variant in variants:
-            async with serving(url, api_key, model, engines, drafting(variant)) as (target, _):
+            async with serving(url, api_key, model, engines, settings=drafting(variant)) as (target, _):
                 for number, mode in enumerate(modes):
                     configured = setup(mode, silence_ms, eagerness, reply_tokens=reply_tokens)
                     result = await measure_latency(

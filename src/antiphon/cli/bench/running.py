@@ -51,9 +51,17 @@ def run(measure: Measurement, directory: Path | None, steps: int | None, *, as_j
 
 @asynccontextmanager
 async def serving(
-    url: str | None, api_key: str | None, model: str | None, engines: EnginePreset, settings: Mapping[str, str]
+    url: str | None,
+    api_key: str | None,
+    model: str | None,
+    engines: EnginePreset,
+    *,
+    settings: Mapping[str, str] | None = None,
+    cpus: set[int] | None = None,
 ) -> AsyncIterator[tuple[Target, OwnServer | None]]:
-    """Give the server at `url`, or one that is started with `settings` (environment variables) and stopped after.
+    """Give the server at `url`, or one that is started for the measurement and stopped after it.
+
+    `settings` (environment variables) and `cpus` (where it may run) are for the one that is started.
 
     Raises:
         BenchError: no such URL, or the server does not start.
@@ -61,7 +69,7 @@ async def serving(
     if url is not None:
         yield Target.parse(url, model=model, api_key=api_key), None
         return
-    async with own_server(engines.value, settings) as server:
+    async with own_server(engines.value, settings or {}, cpus) as server:
         yield Target.parse(server.target.url, model=model), server
 
 

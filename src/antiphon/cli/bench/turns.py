@@ -59,7 +59,7 @@ def turns(
 
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
         found = []
-        async with serving(url, api_key, model, engines, {}) as (target, _):
+        async with serving(url, api_key, model, engines) as (target, _):
             for mode in modes:
                 configured = setup(mode, silence_ms, eagerness, reply_tokens=reply_tokens)
                 result = await measure_turns(target, configured, one_sentence(said), pauses, step)
