@@ -14,6 +14,7 @@ from antiphon.bench.microphone import Spoken
 from antiphon.bench.search import largest, next_try
 from antiphon.bench.sessions import LAG_METRIC, parse_histogram
 from antiphon.bench.turn import Turn
+from antiphon.bench.waterfall import TurnLog, parse_turns, waterfall
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +191,20 @@ def test_loop_lag_is_read_from_the_metrics_of_the_time_between() -> None:
     assert sessions.lag_percentile_ms(before, after, 99) == 50.0
     assert sessions.lag_percentile_ms(after, after, 99) is None
     assert parse_histogram("other 1\n", LAG_METRIC) == {}
+
+
+def test_a_waterfall_is_read_from_the_log() -> None:
+    log = """{"event": "ready"}
+plain words
+{"event": "turn", "drafts": 1, "adopted": "reply", "since_speech_stopped_ms": {"a": -500.0, "b": -400.0, "c": 0.0}}
+{"event": "turn", "drafts": 0, "adopted": "nothing", "since_speech_stopped_ms": {}}
+{broken
+"""
+    turns_logged = parse_turns(log)
+    assert turns_logged == [TurnLog({"a": -500.0, "b": -400.0, "c": 0.0}, 1, "reply")]
+    figures = waterfall("x", [*turns_logged, TurnLog({"began": -5_000.0, "c": 0.0}, 2, "nothing")])
+    assert [row[0] for row in figures.rows] == ["a", "b", "c"]
+    assert [row[2] for row in figures.rows] == ["+0", "+100", "+400"]
+    assert len({len(str(row[3])) for row in figures.rows}) == 1
+    assert "3 drafts made, 1 answers adopted" in figures.notes[0]
+    assert waterfall("empty", []).rows == []

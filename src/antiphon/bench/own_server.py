@@ -17,6 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from antiphon.bench.connection import BenchError, Target
+from antiphon.bench.waterfall import TurnLog, parse_turns
 
 EnginePreset = Literal["embedded", "stand-in"]
 
@@ -41,6 +42,10 @@ class OwnServer:
     pid: int
     log: Path
     start_s: float
+
+    def turns(self) -> list[TurnLog]:
+        """Return what the server has logged of turns so far."""
+        return parse_turns(self.log.read_text("utf-8", "replace"))
 
 
 @asynccontextmanager

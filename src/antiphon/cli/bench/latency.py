@@ -43,23 +43,32 @@ def latency(
     turns: Annotated[int, typer.Option(min=1, help="Turns of each session.")] = 10,
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 1,
     reply_tokens: ReplyTokens = None,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Show where the time of a turn goes, in the server that is started.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure from the end of speech to the first sound of the answer."""
-    from antiphon.bench.latency import as_figures, as_results, measure_latency  # noqa: PLC0415 - keeps help fast
+    from dataclasses import asdict  # noqa: PLC0415 - keeps `antiphon --help` fast
+
+    from antiphon.bench.latency import as_figures, as_results, measure_latency  # noqa: PLC0415
     from antiphon.bench.report import Report  # noqa: PLC0415
+    from antiphon.bench.waterfall import waterfall  # noqa: PLC0415
     from antiphon.cli.bench.running import drafting, label, run, serving, setup  # noqa: PLC0415
 
+    if url is not None and timeline:
+        raise typer.BadParameter("it is read from the log of the server: not with --url", param_hint="--timeline")
     if url is not None and drafts is not Drafts.on:
         raise typer.BadParameter("drafts are a setting of the server: not with --url", param_hint="--drafts")
     modes = turn_detection or [TurnDetection.server_vad]
     variants = [Drafts.on, Drafts.off] if drafts is Drafts.both else [drafts]
 
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
-        found = []
+        found, tables = [], []
         for variant in variants:
-            async with serving(url, api_key, model, engines, settings=drafting(variant)) as (target, _):
+            async with serving(url, api_key, model, engines, settings=drafting(variant)) as (target, server):
                 for number, mode in enumerate(modes):
+                    seen = len(server.turns()) if server else 0
                     configured = setup(mode, silence_ms, eagerness, reply_tokens=reply_tokens)
                     result = await measure_latency(
                         target,
@@ -71,7 +80,13 @@ def latency(
                         first=number == 0,
                         on_turn=step,
                     )
-                    found.append(as_results(result, said))
-        return Report("latency", {"configurations": found}, [as_figures(one) for one in found])
+                    figures = as_results(result, said)
+                    tables.append(as_figures(figures))
+                    if server and timeline:
+                        logged = server.turns()[seen + (number == 0) :]
+                        figures["timelines"] = [asdict(turn) for turn in logged]
+                        tables.append(waterfall(result.label, logged))
+                    found.append(figures)
+        return Report("latency", {"configurations": found}, tables)
 
     run(measure, recordings, len(variants) * (len(modes) * turns * sessions + 1), as_json=as_json)
