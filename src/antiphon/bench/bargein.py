@@ -10,7 +10,7 @@ from typing import Any
 from antiphon.bench.connection import AUDIO_DELTAS, Event, Target
 from antiphon.bench.conversation import Conversation, SessionSetup, open_conversation
 from antiphon.bench.corpus import Recording
-from antiphon.bench.figures import summary
+from antiphon.bench.figures import PERCENTILE_COLUMNS, percentiles, summary
 from antiphon.bench.microphone import Spoken
 from antiphon.bench.report import Figures
 
@@ -150,17 +150,14 @@ def as_figures(results: dict[str, Any]) -> Figures:
         "started_to_last_audio_ms": "started → last audio",
         "started_to_done_ms": "started → response.done",
     }
-    rows = [
-        (name, *(results[key].get(figure) for figure in ("p50", "p90", "p95", "p99", "max", "count")))
-        for key, name in names.items()
-    ]
+    rows = [(name, *percentiles(results[key])) for key, name in names.items()]
     notes = [
         f"{results['interrupted']} of {results['interruptions']} answers were interrupted by speech, "
         f"{results['backchannels_that_interrupted']} of {results['backchannels']} by a mere “mm-hm”",
     ]
     if results["answers_over_before"]:
         notes.append(f"{results['answers_over_before']} answers were complete before anything was said over them")
-    return Figures(results["label"], ("ms", "p50", "p90", "p95", "p99", "max", "times"), rows, notes)
+    return Figures(results["label"], ("ms", *PERCENTILE_COLUMNS, "times"), rows, notes)
 
 
 def _ms(seconds: float) -> float:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 PERCENTILES = (50, 90, 95, 99)
 
+PERCENTILE_COLUMNS = (*(f"p{percent}" for percent in PERCENTILES), "max")
+"""Headings of what `percentiles` returns, less the last, which is a count."""
+
 
 def percentile(values: Sequence[float], percent: float) -> float:
     """Return the percentile of `values` by the nearest rank: a value that was measured, not one between two.
@@ -26,3 +29,8 @@ def summary(values: Iterable[float | None]) -> Mapping[str, float]:
         return {"count": 0}
     figures = {f"p{percent}": round(percentile(known, percent), 1) for percent in PERCENTILES}
     return {"count": len(known), **figures, "min": round(min(known), 1), "max": round(max(known), 1)}
+
+
+def percentiles(found: Mapping[str, float]) -> tuple[float | None, ...]:
+    """Return the figures of a summary under `PERCENTILE_COLUMNS`, then the count."""
+    return (*(found.get(column) for column in PERCENTILE_COLUMNS), found["count"])

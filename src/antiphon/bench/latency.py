@@ -10,7 +10,7 @@ from typing import Any
 from antiphon.bench.connection import Target
 from antiphon.bench.conversation import SessionSetup, open_conversation
 from antiphon.bench.corpus import Recording
-from antiphon.bench.figures import summary
+from antiphon.bench.figures import PERCENTILE_COLUMNS, percentiles, summary
 from antiphon.bench.report import Figures
 from antiphon.bench.turn import Turn
 from antiphon.bench.words import word_errors
@@ -24,7 +24,7 @@ MEASURES = {
     "end_to_stopped": "speech ends → stopped",
     "begin_to_started": "speech begins → started",
 }
-COLUMNS = ("ms", "p50", "p90", "p95", "p99", "max", "turns")
+COLUMNS = ("ms", *PERCENTILE_COLUMNS, "turns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def as_results(result: LatencyResult, recordings: Sequence[Recording]) -> dict[s
     return {
         "label": result.label,
         "first_turn": asdict(result.first) if result.first else None,
-        **{f"{measure}_ms": summary(getattr(turn, measure) for turn in whole) for measure in MEASURES},
+        **waits(whole),
         "turns": len(result.turns),
         "answered": sum(turn.stopped_to_audio is not None for turn in result.turns),
         "cut_early": sum(turn.cuts > 0 for turn in result.turns),
@@ -121,10 +121,6 @@ def as_results(result: LatencyResult, recordings: Sequence[Recording]) -> dict[s
 
 def as_figures(results: dict[str, Any]) -> Figures:
     """Return the table of what `as_results` returned."""
-    rows = [
-        (name, *(results[f"{measure}_ms"].get(key) for key in ("p50", "p90", "p95", "p99", "max", "count")))
-        for measure, name in MEASURES.items()
-    ]
     first = results["first_turn"]
     notes = []
     if first is not None:
@@ -137,7 +133,17 @@ def as_figures(results: dict[str, Any]) -> Figures:
         f"are not in the figures); word error rate {'unknown' if rate is None else f'{rate} %'}; "
         f"this client late by {results['client_late_ms']} ms at most"
     )
-    return Figures(results["label"], COLUMNS, rows, notes)
+    return Figures(results["label"], COLUMNS, wait_rows(results), notes)
+
+
+def waits(turns: Sequence[Turn]) -> dict[str, Any]:
+    """Return the figures of every wait in `MEASURES`."""
+    return {f"{measure}_ms": summary(getattr(turn, measure) for turn in turns) for measure in MEASURES}
+
+
+def wait_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
+    """Return the rows, under `COLUMNS`, of what `waits` returned."""
+    return [(name, *percentiles(results[f"{measure}_ms"])) for measure, name in MEASURES.items()]
 
 
 def wer(turns: Sequence[Turn], recordings: Sequence[Recording]) -> float | None:

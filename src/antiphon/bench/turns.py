@@ -14,8 +14,7 @@ from antiphon.audio.pauses import quietest
 from antiphon.bench.connection import Target
 from antiphon.bench.conversation import SessionSetup
 from antiphon.bench.corpus import RATE, Pcm, Recording
-from antiphon.bench.figures import summary
-from antiphon.bench.latency import COLUMNS, MEASURES, talk
+from antiphon.bench.latency import COLUMNS, talk, wait_rows, waits
 from antiphon.bench.report import Figures
 from antiphon.bench.turn import Turn
 
@@ -81,22 +80,18 @@ def as_results(label: str, turns: Sequence[PausedTurn]) -> dict[str, Any]:
             str(pause_ms): _cut_percent([paused for paused in turns if paused.pause_ms == pause_ms])
             for pause_ms in sorted({paused.pause_ms for paused in turns})
         },
-        **{f"{measure}_ms": summary(getattr(turn, measure) for turn in whole) for measure in MEASURES},
+        **waits(whole),
         "each": [{"pause_ms": paused.pause_ms, **asdict(paused.turn)} for paused in turns],
     }
 
 
 def as_figures(results: dict[str, Any]) -> Figures:
     """Return the table of what `as_results` returned."""
-    rows = [
-        (name, *(results[f"{measure}_ms"].get(key) for key in ("p50", "p90", "p95", "p99", "max", "count")))
-        for measure, name in MEASURES.items()
-    ]
     by_pause = ", ".join(
         f"{percent} % with {pause_ms} ms" for pause_ms, percent in results["cut_early_percent_by_pause_ms"].items()
     )
     note = f"{results['cut_early_percent']} % of {results['turns']} turns closed early ({by_pause}), not in the figures"
-    return Figures(results["label"], COLUMNS, rows, [note])
+    return Figures(results["label"], COLUMNS, wait_rows(results), [note])
 
 
 def _cut_percent(turns: Sequence[PausedTurn]) -> float:

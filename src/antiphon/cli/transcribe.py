@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from antiphon.engines.base import Transcriber
+    from antiphon.audio.files import AudioFile
+    from antiphon.engines.base import Samples, Transcriber
 
 _PIECE_S = (15.0, 28.0)
 """Shortest and longest piece, s, that a long file is cut into; Whisper hears at most 30 s at once."""
@@ -55,14 +56,20 @@ def transcribe(
     """
     import asyncio  # noqa: PLC0415 - keeps `antiphon --help` fast
 
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from antiphon.config import explain  # noqa: PLC0415
     from antiphon.engines.base import EngineError  # noqa: PLC0415
     from antiphon.models import ModelError  # noqa: PLC0415
 
     try:
         transcripts = asyncio.run(_transcribe_all(files, language, print_each=not as_json))
     except (EngineError, ModelError) as error:
-        typer.echo(error.message, err=True)
+        typer.echo(f"antiphon transcribe: {error.message}", err=True)
         raise typer.Exit(1) from error
+    except ValidationError as error:
+        typer.echo(f"antiphon transcribe: {explain(error)}", err=True)
+        raise typer.Exit(2) from error
     if as_json:
         typer.echo(json.dumps([asdict(transcript) for transcript in transcripts], indent=2, ensure_ascii=False))
     if any(transcript.error for transcript in transcripts):
@@ -112,7 +119,7 @@ async def transcribe_file(
     try:
         with AudioFile(file, HEARING_RATE) as audio:
             progress(0.0, audio.seconds)
-            for piece in cut_at_pauses(audio.blocks(), HEARING_RATE, *_PIECE_S):
+            for piece in cut_at_pauses(_readable(audio, result), HEARING_RATE, *_PIECE_S):
                 end = result.seconds + len(piece) / HEARING_RATE
                 if rms_dbfs(piece) > _SILENCE_DBFS:
                     heard = await engine.transcribe(piece, language=language)
@@ -121,7 +128,7 @@ async def transcribe_file(
                         result.segments.append(Segment(round(result.seconds, 2), round(end, 2), heard.text))
                 result.seconds = end
                 progress(end, audio.seconds)
-            if audio.seconds is not None and result.seconds < 0.98 * audio.seconds - 0.5:
+            if not result.error and audio.seconds is not None and result.seconds < 0.98 * audio.seconds - 0.5:
                 result.warning = f"only {result.seconds:.1f} of {audio.seconds:.1f} s could be read"
     except AudioFileError as error:
         result.error = str(error)
@@ -130,6 +137,16 @@ async def transcribe_file(
     result.text = " ".join(segment.text for segment in result.segments)
     result.seconds = round(result.seconds, 2)
     return result
+
+
+def _readable(audio: AudioFile, result: FileTranscript) -> Iterator[Samples]:
+    """Yield the audio up to the end or to where it is damaged, and note the damage."""
+    from antiphon.audio.files import AudioFileError  # noqa: PLC0415
+
+    try:
+        yield from audio.blocks()
+    except AudioFileError as error:
+        result.error = str(error)
 
 
 async def _load_engine() -> Transcriber:
