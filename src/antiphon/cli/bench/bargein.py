@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from antiphon.cli.bench.options import (
-    ApiKey,
-    AsJson,
-    Eager,
-    Eagerness,
-    EnginePreset,
-    Mode,
-    Model,
-    Preset,
-    Recordings,
-    Silence,
-    TurnDetection,
-    Url,
-)
+from antiphon.cli.bench import options
 
 if TYPE_CHECKING:
     from antiphon.bench.corpus import Recording
@@ -29,16 +16,16 @@ if TYPE_CHECKING:
 
 def bargein(
     *,
-    url: Url = None,
-    api_key: ApiKey = None,
-    model: Model = None,
-    engines: Preset = EnginePreset.embedded,
-    recordings: Recordings = None,
-    turn_detection: Mode = TurnDetection.server_vad,
-    silence_ms: Silence = 500,
-    eagerness: Eager = Eagerness.high,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+    model: options.Model = None,
+    engines: options.Preset = options.EnginePreset.embedded,
+    recordings: options.Recordings = None,
+    turn_detection: options.Mode = options.TurnDetection.server_vad,
+    silence_ms: options.Silence = 500,
+    eagerness: options.Eager = options.Eagerness.high,
     times: Annotated[int, typer.Option(min=1, help="Interruptions, and as many sounds that are none.")] = 9,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Speak over answers: how fast they stop, and whether a mere "mm-hm" stops them."""
     from dataclasses import replace  # noqa: PLC0415 - keeps `antiphon --help` fast

@@ -7,22 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from antiphon.cli.bench.options import (
-    ApiKey,
-    AsJson,
-    Drafts,
-    Eager,
-    Eagerness,
-    EnginePreset,
-    Model,
-    Modes,
-    Preset,
-    Recordings,
-    ReplyTokens,
-    Silence,
-    TurnDetection,
-    Url,
-)
+from antiphon.cli.bench import options
 
 if TYPE_CHECKING:
     from antiphon.bench.corpus import Recording
@@ -31,22 +16,24 @@ if TYPE_CHECKING:
 
 def latency(
     *,
-    url: Url = None,
-    api_key: ApiKey = None,
-    model: Model = None,
-    engines: Preset = EnginePreset.embedded,
-    recordings: Recordings = None,
-    turn_detection: Modes = None,
-    silence_ms: Silence = 500,
-    eagerness: Eager = Eagerness.high,
-    drafts: Annotated[Drafts, typer.Option(help="Answering ahead, of the server that is started.")] = Drafts.on,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+    model: options.Model = None,
+    engines: options.Preset = options.EnginePreset.embedded,
+    recordings: options.Recordings = None,
+    turn_detection: options.Modes = None,
+    silence_ms: options.Silence = 500,
+    eagerness: options.Eager = options.Eagerness.high,
+    drafts: Annotated[
+        options.Drafts, typer.Option(help="Answering ahead, of the server that is started.")
+    ] = options.Drafts.on,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each session.")] = 10,
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 1,
-    reply_tokens: ReplyTokens = None,
+    reply_tokens: options.ReplyTokens = None,
     timeline: Annotated[
         bool, typer.Option("--timeline", help="Show where the time of a turn goes, in the server that is started.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure from the end of speech to the first sound of the answer."""
     from dataclasses import asdict  # noqa: PLC0415 - keeps `antiphon --help` fast
@@ -58,10 +45,10 @@ def latency(
 
     if url is not None and timeline:
         raise typer.BadParameter("it is read from the log of the server: not with --url", param_hint="--timeline")
-    if url is not None and drafts is not Drafts.on:
+    if url is not None and drafts is not options.Drafts.on:
         raise typer.BadParameter("drafts are a setting of the server: not with --url", param_hint="--drafts")
-    modes = turn_detection or [TurnDetection.server_vad]
-    variants = [Drafts.on, Drafts.off] if drafts is Drafts.both else [drafts]
+    modes = turn_detection or [options.TurnDetection.server_vad]
+    variants = [options.Drafts.on, options.Drafts.off] if drafts is options.Drafts.both else [drafts]
 
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
         found, tables = [], []

@@ -18,7 +18,7 @@ from antiphon.bench.conversation import SessionSetup
 from antiphon.bench.corpus import SHIPPED, Recording, load_recordings
 from antiphon.bench.own_server import OwnServer, own_server
 from antiphon.bench.report import Report, machine, show
-from antiphon.cli.bench.options import Drafts, Eagerness, EnginePreset, TurnDetection
+from antiphon.cli.bench import options
 from antiphon.models import ModelError
 
 Measurement = Callable[[list[Recording], Callable[[], None]], Coroutine[Any, Any, Report]]
@@ -54,7 +54,7 @@ async def serving(
     url: str | None,
     api_key: str | None,
     model: str | None,
-    engines: EnginePreset,
+    engines: options.EnginePreset,
     *,
     settings: Mapping[str, str] | None = None,
     cpus: set[int] | None = None,
@@ -74,7 +74,7 @@ async def serving(
 
 
 def setup(
-    mode: TurnDetection, silence_ms: int, eagerness: Eagerness, *, reply_tokens: int | None = None
+    mode: options.TurnDetection, silence_ms: int, eagerness: options.Eagerness, *, reply_tokens: int | None = None
 ) -> SessionSetup:
     """Return a session's configuration from the options."""
     return SessionSetup(mode.value, silence_ms, eagerness.value, reply_tokens=reply_tokens)
@@ -87,9 +87,9 @@ def label(setup: SessionSetup) -> str:
     return f"semantic_vad, eagerness {setup.eagerness}"
 
 
-def drafting(drafts: Drafts) -> Mapping[str, str]:
+def drafting(drafts: options.Drafts) -> Mapping[str, str]:
     """Return the settings of a server that drafts or does not."""
-    return NO_DRAFTS if drafts is Drafts.off else {}
+    return NO_DRAFTS if drafts is options.Drafts.off else {}
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

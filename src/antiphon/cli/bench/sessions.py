@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from antiphon.cli.bench.options import ApiKey, AsJson, EnginePreset, Model, Preset, Recordings, Url
+from antiphon.cli.bench import options
 
 if TYPE_CHECKING:
     from antiphon.bench.corpus import Recording
@@ -20,11 +20,11 @@ _REAL_VAD = {"ANTIPHON_ENGINES__VAD__NAME": "silero"}
 
 def sessions(
     *,
-    url: Url = None,
-    api_key: ApiKey = None,
-    model: Model = None,
-    engines: Preset = EnginePreset.stand_in,
-    recordings: Recordings = None,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+    model: options.Model = None,
+    engines: options.Preset = options.EnginePreset.stand_in,
+    recordings: options.Recordings = None,
     first: Annotated[int, typer.Option(min=1, help="Sessions to begin with.")] = 25,
     most: Annotated[int, typer.Option(min=1, help="Most sessions to try.")] = 800,
     target_ms: Annotated[float, typer.Option(min=1, help="Most p99 event delay and loop lag, ms.")] = 50.0,
@@ -33,7 +33,7 @@ def sessions(
     all_cores: Annotated[
         bool, typer.Option("--all-cores", help="Let the server that is started use every core, not one.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Find how many sessions a server carries at once, and what each costs it.
 
@@ -48,7 +48,7 @@ def sessions(
     split = not all_cores and url is None and hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
     cpus = sorted(os.sched_getaffinity(0)) if split else []
     server_cpus, client_cpus = (set(cpus[:1]), set(cpus[1:])) if split else (None, None)
-    settings = _REAL_VAD if engines is EnginePreset.stand_in else {}
+    settings = _REAL_VAD if engines is options.EnginePreset.stand_in else {}
 
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
         plan = SessionsPlan(seconds, chunk_ms, target_ms, str(recordings or SHIPPED), client_cpus)

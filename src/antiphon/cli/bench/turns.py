@@ -7,21 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from antiphon.cli.bench.options import (
-    ApiKey,
-    AsJson,
-    Eager,
-    Eagerness,
-    EnginePreset,
-    Model,
-    Modes,
-    Preset,
-    Recordings,
-    ReplyTokens,
-    Silence,
-    TurnDetection,
-    Url,
-)
+from antiphon.cli.bench import options
 
 if TYPE_CHECKING:
     from antiphon.bench.corpus import Recording
@@ -32,22 +18,22 @@ _PAUSES_MS = [300, 500, 800]
 
 def turns(
     *,
-    url: Url = None,
-    api_key: ApiKey = None,
-    model: Model = None,
-    engines: Preset = EnginePreset.embedded,
-    recordings: Recordings = None,
-    turn_detection: Modes = None,
-    silence_ms: Silence = 500,
-    eagerness: Eager = Eagerness.high,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+    model: options.Model = None,
+    engines: options.Preset = options.EnginePreset.embedded,
+    recordings: options.Recordings = None,
+    turn_detection: options.Modes = None,
+    silence_ms: options.Silence = 500,
+    eagerness: options.Eager = options.Eagerness.high,
     pause_ms: Annotated[
         list[int] | None,
         typer.Option(
             min=0, max=5000, help="Pause inside the sentence, ms; may be repeated.", show_default="300, 500, 800"
         ),
     ] = None,
-    reply_tokens: ReplyTokens = None,
-    as_json: AsJson = False,
+    reply_tokens: options.ReplyTokens = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure how often a turn is closed in a pause inside a sentence, and the wait when it is over."""
     from antiphon.bench.report import Report  # noqa: PLC0415 - keeps `antiphon --help` fast
@@ -55,7 +41,7 @@ def turns(
     from antiphon.cli.bench.running import label, run, serving, setup  # noqa: PLC0415
 
     pauses = pause_ms or _PAUSES_MS
-    modes = turn_detection or [TurnDetection.semantic_vad]
+    modes = turn_detection or [options.TurnDetection.semantic_vad]
 
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
         found = []
