@@ -27,3 +27,14 @@ def slow_stand_in() -> Iterator[str]:
     """The WebSocket URL of a server whose model takes its time."""
     with serving("stand-in", environment=SLOW_ENVIRONMENT) as server:
         yield server.ws_url
+
+
+@pytest.fixture(scope="session")
+def busy_stand_in() -> Iterator[str]:
+    """The WebSocket URL of a server whose replies take some 100 ms, so that events of clients fall into them."""
+    environment = {
+        "ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps({"words": 12, "token_ms": 10.0}),
+        "ANTIPHON_ENGINES__TTS__OPTIONS": json.dumps({"character_ms": 10.0}),
+    }
+    with serving("stand-in", environment=environment) as server:
+        yield server.ws_url
