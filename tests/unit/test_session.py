@@ -117,6 +117,9 @@ class Deaf(StandInTranscriber):
     ) -> Transcript:
         raise EngineError("no ears", code="engine_failed")
 
+    def stream(self, *, language: str | None = None, prompt: str | None = None) -> None:  # type: ignore[override]
+        return None
+
 
 async def pause(client: Conversing) -> None:
     """Let the session and its engines do what they can."""
@@ -316,6 +319,9 @@ async def test_noise_without_words_is_committed_and_answered_with_nothing() -> N
         async def transcribe(self, audio: Samples, **_: Any) -> Transcript:
             return Transcript("")
 
+        def stream(self, **_: Any) -> None:  # type: ignore[override]
+            return None
+
     transcription = await Wordless.load(EngineContext(models=None))  # type: ignore[arg-type]
     async with conversing(await stand_in_pipeline(transcription=transcription)) as client:
         await client.send(update(TRANSCRIPTION))
@@ -452,6 +458,23 @@ async def test_ending_in_the_middle_of_everything_leaves_no_task() -> None:
         await client.speak(0.5, silence=0.2)
         await pause(client)
     assert llm.running == 0
+
+
+async def test_words_are_told_while_they_are_spoken_and_never_taken_back() -> None:
+    llm = await Recorded.make()
+    async with conversing(await stand_in_pipeline(llm=llm)) as client:
+        await client.send(update(TRANSCRIPTION))
+        await client.speak(2.5, silence=0.0)
+        kind = "conversation.item.input_audio_transcription.delta"
+        assert (await client.expect(kind))["delta"].startswith("Utterance")
+        assert "input_audio_buffer.committed" not in client.kinds()
+        await client.append(np.zeros(24_000, np.int16))
+        completed = await client.expect("conversation.item.input_audio_transcription.completed")
+        deltas = [e for e in client.received if e["type"] == kind]
+        assert "".join(e["delta"] for e in deltas) == completed["transcript"]
+        assert {e["item_id"] for e in deltas} == {completed["item_id"]}
+        await client.expect("response.done")
+    assert llm.texts()[-1] == completed["transcript"]
 
 
 async def test_transcription_sessions_never_respond() -> None:

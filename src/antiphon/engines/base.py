@@ -180,15 +180,22 @@ class Transcript:
 
 
 class TranscriptionStream(abc.ABC):
-    """Transcription of audio that is still coming in, for engines that can stream."""
+    """Transcription of one utterance that is still being spoken.
+
+    Words once returned as final are never taken back: every transcript of the stream starts with them. Calls on one
+    stream must not overlap. A call that is cancelled loses no audio; its work is done by the next.
+    """
 
     @abc.abstractmethod
     async def push(self, audio: Samples) -> str:
-        """Take audio (float32[n], 16 kHz) and return the words that became final, possibly none. Append-only."""
+        """Take more audio (float32[n], 16 kHz) and return the text that became final, with its leading space."""
 
     @abc.abstractmethod
-    async def finish(self) -> Transcript:
-        """Return the whole transcript; it starts with everything that `push` returned."""
+    async def transcript(self, *, logprobs: bool = False, priority: Priority = Priority.LIVE) -> Transcript:
+        """Return what was said so far, as if the utterance ended here. The stream stays open for more.
+
+        The cost is that of the words that are not final yet, however long the utterance is.
+        """
 
     def close(self) -> None:
         """Forget the stream. Idempotent."""
@@ -226,7 +233,7 @@ class Transcriber(Engine):
         """
 
     def stream(self, *, language: str | None = None, prompt: str | None = None) -> TranscriptionStream | None:
-        """Start a streaming transcription, or return None when the engine reads whole utterances only."""
+        """Start on an utterance that is being spoken, or return None when the engine reads whole ones only."""
         return None
 
 

@@ -33,6 +33,7 @@ from antiphon.engines.base import (
     ToolCallDelta,
     Transcriber,
     Transcript,
+    TranscriptionStream,
     TurnClassifier,
     Usage,
     VadStream,
@@ -104,6 +105,33 @@ class StandInTurnClassifier(TurnClassifier):
         return 1.0 - float(speech_probability(tail)) if tail.size else 0.0
 
 
+def _is_loud(audio: Samples) -> bool:
+    return bool(float(np.max(np.abs(audio), initial=0.0)) > 10 ** (_SILENT_DBFS / 20))
+
+
+def _length_in_words(samples: int, loud: bool) -> str:
+    return f"Utterance of {samples / HEARING_RATE:.1f} seconds." if loud else ""
+
+
+class _StandInTranscriptionStream(TranscriptionStream):
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._samples = 0
+        self._loud = False
+        self._certain = ["Utterance", " of"]
+
+    async def push(self, audio: Samples) -> str:
+        seconds_before = self._samples // HEARING_RATE
+        self._samples += audio.size
+        self._loud = self._loud or _is_loud(audio)
+        due = self._samples // HEARING_RATE - seconds_before if self._loud else 0
+        words, self._certain = self._certain[:due], self._certain[due:]
+        return "".join(words)
+
+    async def transcript(self, *, logprobs: bool = False, priority: Priority = Priority.LIVE) -> Transcript:
+        return Transcript(_length_in_words(self._samples, self._loud), self._language)
+
+
 class StandInTranscriber(Transcriber):
     """Says how long an utterance was: "Utterance of 1.2 seconds.", or nothing when it is silent throughout."""
 
@@ -125,9 +153,11 @@ class StandInTranscriber(Transcriber):
         priority: Priority = Priority.LIVE,
     ) -> Transcript:
         """Return the length of the audio in words."""
-        if not float(np.max(np.abs(audio), initial=0.0)) > 10 ** (_SILENT_DBFS / 20):
-            return Transcript("", language or "en")
-        return Transcript(f"Utterance of {audio.size / HEARING_RATE:.1f} seconds.", language or "en")
+        return Transcript(_length_in_words(audio.size, _is_loud(audio)), language or "en")
+
+    def stream(self, *, language: str | None = None, prompt: str | None = None) -> TranscriptionStream:
+        """Listen along: a word a second is certain while the utterance goes on."""
+        return _StandInTranscriptionStream(language or "en")
 
 
 class StandInLanguageModel(LanguageModel):

@@ -24,6 +24,7 @@ from antiphon.engines.base import (
     Tool,
     Transcriber,
     Transcript,
+    TranscriptionStream,
     TurnClassifier,
     VadStream,
     VoiceActivityDetector,
@@ -103,6 +104,12 @@ class Cascade:
         return await self._transcription.transcribe(
             audio, language=language, prompt=prompt, logprobs=logprobs, priority=priority
         )
+
+    def stream_transcription(
+        self, *, language: str | None = None, prompt: str | None = None
+    ) -> TranscriptionStream | None:
+        """Start on an utterance that is being spoken, or return None when it can only be transcribed whole."""
+        return self._transcription.stream(language=language, prompt=prompt)
 
     def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyEvent, None]:
         """Make a reply; see `make_reply`."""

@@ -21,6 +21,7 @@ from antiphon.engines.base import (
     Samples,
     Tool,
     Transcript,
+    TranscriptionStream,
     TurnClassifier,
     Usage,
     VadStream,
@@ -140,6 +141,12 @@ class Pipeline(Protocol):
         priority: Priority = Priority.LIVE,
     ) -> Transcript:
         """Transcribe one utterance (float32[n], 16 kHz). Raises EngineError."""
+        ...
+
+    def stream_transcription(
+        self, *, language: str | None = None, prompt: str | None = None
+    ) -> TranscriptionStream | None:
+        """Start on an utterance that is being spoken, or return None when it can only be transcribed whole."""
         ...
 
     def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyEvent, None]:

@@ -70,6 +70,7 @@ class Item:
         audio: the audio of its content parts, by content index.
         transcript_state: of a user's audio: whether it is known what was said.
         tells_transcript: whether the client is told what the user said: as it was configured when the item was made.
+        told: how many characters of the transcript the client was told while the user was speaking.
         transcript: what the user said, whether or not the client asked to be told.
         truncated: whether the client cut the item; nothing is added to its audio and text afterwards.
         marks: of an assistant's audio: (milliseconds of audio, characters of transcript) pairs, both rising: when so
@@ -82,6 +83,7 @@ class Item:
     audio: dict[int, ItemAudio] = field(default_factory=dict)
     transcript_state: Literal["none", "pending", "known", "failed"] = "none"
     tells_transcript: bool = False
+    told: int = 0
     transcript: str = ""
     marks: list[tuple[int, int]] = field(default_factory=list)
     spoken_end: int | None = None

@@ -11,6 +11,7 @@ from antiphon.session.config import ResponseConfig, response_config
 from antiphon.session.context import prepare_request
 from antiphon.session.draft import Draft
 from antiphon.session.history import ContextTooLong
+from antiphon.session.live_transcript import LiveTranscript
 from antiphon.session.reply import Reply
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
@@ -20,11 +21,21 @@ from antiphon.session.transcription import TranscriptionJob
 
 @dataclass(slots=True)
 class Turn:
-    """A turn of the user's: the item that it will be, where it starts on the session clock, and work done ahead."""
+    """A turn of the user's in progress.
+
+    Attributes:
+        item_id: of the item that it will be.
+        start: where it starts on the session clock.
+        live: who listens along, where the engine can.
+        listened: up to where on the session clock that one was given the audio.
+        draft: the work done ahead for it.
+    """
 
     item_id: str
     start: int
     timeline: TurnTimeline
+    live: LiveTranscript | None = None
+    listened: int = 0
     draft: Draft | None = None
 
 
@@ -40,8 +51,12 @@ class Drafting:
     def speech_started(self) -> None:
         """Forget what was ready to be asked for, and warm the model for the turn that begins."""
         self.drop_ready()
-        if self._may_answer():
-            self._warm_prefix()
+        self.warm(None)
+
+    def warm(self, said: str | None) -> None:
+        """Bring everything before this turn, and what of it is certain, into the model's cache."""
+        if self._may_answer() and (self._prefill is None or self._prefill.done()):
+            self._prefill = self._warm_prefix(said)
 
     def wants(self, turn: Turn) -> bool:
         """Tell whether a draft should be made at a pause of `turn`."""
@@ -54,7 +69,10 @@ class Drafting:
         turn.timeline.drafts += 1
         turn.timeline.mark("speech_paused", now)
         turn.timeline.mark("draft_started", now)
-        job = TranscriptionJob(self._state, heard, priority=Priority.DRAFT)
+        if turn.live is not None:
+            job = TranscriptionJob.of_turn(self._state, turn.live, priority=Priority.DRAFT)
+        else:
+            job = TranscriptionJob.of_audio(self._state, heard, priority=Priority.DRAFT)
         turn.draft = Draft(job, self._state.conversation.version, self._state.config, now)
 
     def transcribed(self, turn: Turn, job: TranscriptionJob) -> None:
@@ -154,11 +172,15 @@ class Drafting:
         turn.timeline.forget_draft()
         self._state.observer.draft_ended("dropped", 0.0)
 
-    def _warm_prefix(self) -> None:
-        """Bring everything before this turn into the model's cache while the user speaks."""
+    def _warm_prefix(self, said: str | None) -> asyncio.Task[None]:
         state = self._state
         prepare = prepare_request(
-            state, self.response_config(), state.conversation.items, history_start=self._responses.history_start
+            state,
+            self.response_config(),
+            state.conversation.items,
+            history_start=self._responses.history_start,
+            said=said,
+            priority=Priority.DRAFT,
         )
 
         async def prefill() -> None:
@@ -168,6 +190,4 @@ class Drafting:
             except (EngineError, ContextTooLong) as error:
                 log.info("prefill failed; the reply will tell", error=str(error))
 
-        if self._prefill is not None:
-            self._prefill.cancel()
-        self._prefill = state.spawn(prefill(), "prefill")
+        return state.spawn(prefill(), "prefill")

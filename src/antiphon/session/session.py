@@ -23,6 +23,7 @@ from antiphon.session.conversation import Conversation
 from antiphon.session.drafting import Drafting
 from antiphon.session.inbox import Inbox
 from antiphon.session.limits import SessionLimits
+from antiphon.session.live_transcript import WordsHeard
 from antiphon.session.observer import SessionObserver, SilentObserver
 from antiphon.session.reply import ReplyFailed, ReplyProgress
 from antiphon.session.responses import Responses
@@ -60,7 +61,7 @@ class _End:
 
 
 _Message = dict[str, Any] | ProtocolError | _Audio
-_Notice = ReplyProgress | ReplyFailed | TranscriptReady | TurnJudged | _Timer | _End
+_Notice = ReplyProgress | ReplyFailed | TranscriptReady | WordsHeard | TurnJudged | _Timer | _End
 
 
 class Session:
@@ -144,6 +145,7 @@ class Session:
             self._set_timer("expiry", self._state.limits.max_duration_s)
             while self.end_reason is None:
                 await self._handle(await self._inbox.get())
+                await asyncio.sleep(0)  # a client with much to say must not keep the loop from the others
         finally:
             await self._clean_up()
 
@@ -181,6 +183,8 @@ class Session:
                 await self._responses.on_failed(message)
             case TranscriptReady():
                 await self._turns.on_transcript(message)
+            case WordsHeard():
+                await self._turns.on_words(message)
             case TurnJudged():
                 await self._turns.on_judged(message)
             case _Timer():

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from antiphon.engines.base import EngineError, Priority, TokenLogprob, Transcript
+from antiphon.engines.base import EngineError, Priority, Samples, TokenLogprob, Transcript
 from antiphon.protocol.frames import ServerEvent, obfuscation, server_event
 from antiphon.session.conversation import Item
+from antiphon.session.live_transcript import LiveTranscript
 from antiphon.session.state import SessionState, log
 from antiphon.session.usage import transcription_usage
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +28,44 @@ class TranscriptionJob:
         item: the conversation's item that the utterance became; None while it is only a draft.
         transcript: what was said, once known.
         error: why it is not known.
+        live: who listened along to it.
     """
 
-    def __init__(self, state: SessionState, heard: Samples, *, priority: Priority, item: Item | None = None) -> None:
+    def __init__(
+        self, state: SessionState, work: Callable[[], Awaitable[Transcript]], *, item: Item | None = None
+    ) -> None:
         self.item = item
         self.transcript: Transcript | None = None
         self.error: EngineError | None = None
+        self.live: LiveTranscript | None = None
         self._state = state
-        self._task: asyncio.Task[None] = state.spawn(self._run(heard, priority), "transcription")
+        self._task: asyncio.Task[None] = state.spawn(self._run(work), "transcription")
+
+    @classmethod
+    def of_audio(
+        cls, state: SessionState, heard: Samples, *, priority: Priority, item: Item | None = None
+    ) -> TranscriptionJob:
+        """Transcribe a whole utterance (float32 at 16 kHz)."""
+        asked = state.config.input.transcription
+        language, prompt = (asked.language, asked.prompt) if asked else (None, None)
+        logprobs = wants_logprobs(state)
+
+        def work() -> Awaitable[Transcript]:
+            return state.pipeline.transcribe(
+                heard, language=language, prompt=prompt, logprobs=logprobs, priority=priority
+            )
+
+        return cls(state, work, item=item)
+
+    @classmethod
+    def of_turn(
+        cls, state: SessionState, live: LiveTranscript, *, priority: Priority, item: Item | None = None
+    ) -> TranscriptionJob:
+        """Transcribe what was said in a turn that was listened along to."""
+        logprobs = wants_logprobs(state)
+        job = cls(state, lambda: live.transcript(logprobs=logprobs, priority=priority), item=item)
+        job.live = live
+        return job
 
     @property
     def ended(self) -> bool:
@@ -49,16 +76,9 @@ class TranscriptionJob:
         """Stop the engine's work; no notice will come."""
         self._task.cancel()
 
-    async def _run(self, heard: Samples, priority: Priority) -> None:
-        asked = self._state.config.input.transcription
+    async def _run(self, work: Callable[[], Awaitable[Transcript]]) -> None:
         try:
-            self.transcript = await self._state.pipeline.transcribe(
-                heard,
-                language=asked.language if asked else None,
-                prompt=asked.prompt if asked else None,
-                logprobs=wants_logprobs(self._state),
-                priority=priority,
-            )
+            self.transcript = await work()
         except EngineError as error:
             self.error = error
             log.warning("transcription failed", code=error.code, error=error.message)
@@ -79,7 +99,7 @@ def transcription_events(
     """Return the events that tell the client what was said in an item, or why that is not known.
 
     Args:
-        item: the user's item.
+        item: the user's item, which knows how much of it the client was told while it was spoken.
         outcome: None counts as a failure without a reason.
         duration_s: of the item's audio, in seconds.
         logprobs: whether the client asked for log probabilities.
@@ -90,16 +110,17 @@ def transcription_events(
         body = {"type": "server_error", "code": error.code, "message": error.message}
         return [server_event("conversation.item.input_audio_transcription.failed", **ids, error=body)]
     text = outcome.text
+    rest = text[item.told :]
     extra = {"logprobs": [_logprob(token) for token in outcome.logprobs]} if logprobs else {}
     events: list[ServerEvent] = []
-    if text:
+    if rest:
         events.append(
             server_event(
                 "conversation.item.input_audio_transcription.delta",
                 **ids,
-                delta=text,
+                delta=rest,
                 **extra,
-                obfuscation=obfuscation(text),
+                obfuscation=obfuscation(rest),
             )
         )
     usage = transcription_usage(duration_s)

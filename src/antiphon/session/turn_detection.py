@@ -107,6 +107,11 @@ class TurnDetector:
         return self._speaking
 
     @property
+    def paused(self) -> bool:
+        """Whether the turn in progress is in a pause."""
+        return self._paused
+
+    @property
     def position(self) -> int:
         """Samples at 16 kHz that have been judged."""
         return self._position

@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.audio.clock import HEARING_RATE, ms_to_samples, samples_to_ms
-from antiphon.engines.base import DenoiserStream, EngineError, Transcript, VadStream
+from antiphon.engines.base import DenoiserStream, EngineError, Priority, Transcript, VadStream
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
 from antiphon.protocol.ids import new_id
 from antiphon.session.config import SemanticVad, ServerVad, SessionConfig
 from antiphon.session.drafting import Drafting, Turn
 from antiphon.session.input_audio import CommittedAudio, InputAudioBuffer
+from antiphon.session.live_transcript import WordsHeard
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
 from antiphon.session.timeline import TurnTimeline
-from antiphon.session.transcription import TranscriptReady, transcription_events
+from antiphon.session.transcription import TranscriptionJob, TranscriptReady, transcription_events
 from antiphon.session.turn_detection import (
     Detection,
     SpeechPaused,
@@ -94,6 +95,8 @@ class TurnTaking:
             for probability in await self._vad.push(windows):
                 for detection in self._detector.push(float(probability)):
                     await self._on_detection(detection)
+        if self._turn is not None and not self._detector.paused:
+            self._listen_along(self._turn, self._detector.position)
         if self._announces:
             await self._bound_turn()
 
@@ -166,6 +169,14 @@ class TurnTaking:
         await self._items.tell_transcript(job.item, job)
         await self._responses.transcript_known(job.item)
 
+    async def on_words(self, notice: WordsHeard) -> None:
+        """Take words that are certain while the user goes on."""
+        turn = self._turn
+        if turn is not None and turn.live is not None and turn.item_id == notice.item_id:
+            await self._items.tell_words(turn.live, turn.item_id, notice.text)
+            if turn.draft is None:
+                self._drafting.warm(turn.live.said)
+
     async def on_judged(self, notice: TurnJudged) -> None:
         """Take the turn classifier's opinion."""
         if notice.turn is self._turn:
@@ -194,6 +205,7 @@ class TurnTaking:
     async def _speech_started(self, detection: SpeechStarted) -> None:
         turn = self._turn = self._new_turn(detection.start)
         turn.timeline.mark("speech_started", self._state.now())
+        turn.live = self._items.listen_along(turn.item_id)
         mode = self._state.config.input.turn_detection
         if mode is not None:
             await self._state.emit(
@@ -215,6 +227,7 @@ class TurnTaking:
         if detection.ask:
             self._judge(turn, detection)
         if self._items.need_transcripts and self._drafting.wants(turn):
+            self._listen_along(turn, detection.at)
             self._drafting.begin(turn, self._buffer.heard(turn.start, detection.at))
 
     async def _speech_stopped(self, detection: SpeechStopped) -> None:
@@ -244,14 +257,19 @@ class TurnTaking:
             said: how many samples of what is heard can have words in them; None for all.
         """
         draft = self._drafting.take(turn)
-        item = await self._items.commit(turn.item_id, audio)
+        item = await self._items.commit(turn.item_id, audio, turn.live.told if turn.live is not None else 0)
         turn.timeline.audio_ms = item.audio[0].duration_ms
-        if draft is None:
-            job = self._items.transcribe(item, audio.heard[:said])
-        else:
-            job = draft.job
-            job.item = item
+        if draft is not None:
+            job: TranscriptionJob | None = draft.job
+            draft.job.item = item
             item.transcript_state = "pending"
+        elif turn.live is not None:
+            said_until = audio.start + (len(audio.heard) if said is None else said)
+            turn.live.feed(audio.heard[turn.listened - audio.start : said_until - audio.start])
+            job = TranscriptionJob.of_turn(self._state, turn.live, priority=Priority.LIVE, item=item)
+            item.transcript_state = "pending"
+        else:
+            job = self._items.transcribe(item, audio.heard[:said])
         known = job is not None and job.ended
         if job is not None and known:
             self._items.settle(item, job)
@@ -289,13 +307,20 @@ class TurnTaking:
 
         self._state.spawn(judge(), "turn-classifier")
 
+    def _listen_along(self, turn: Turn, until: int) -> None:
+        if turn.live is not None and until > turn.listened:
+            turn.live.feed(self._buffer.heard(turn.listened, until))
+            turn.listened = until
+
     def _new_turn(self, start: int) -> Turn:
         item_id = new_id("item")
-        return Turn(item_id, start, TurnTimeline(item_id))
+        return Turn(item_id, start, TurnTimeline(item_id), listened=start)
 
     def _forget_turn(self) -> None:
         if self._turn is not None:
             self._drafting.drop(self._turn)
+            if self._turn.live is not None:
+                self._turn.live.close()
             self._turn = None
         self._drafting.drop_ready()
         self._detector.forget()

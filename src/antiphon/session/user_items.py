@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 
 from antiphon.engines.base import Priority, Samples
-from antiphon.protocol.frames import server_event
+from antiphon.protocol.frames import obfuscation, server_event
 from antiphon.session.conversation import Item, ItemAudio
 from antiphon.session.input_audio import CommittedAudio
+from antiphon.session.live_transcript import LiveTranscript
 from antiphon.session.state import SessionState
 from antiphon.session.transcription import TranscriptionJob, transcription_events, wants_logprobs
 
@@ -23,11 +24,11 @@ class UserItems:
         """Whether anybody reads what the user says: the client, or a model that does not hear."""
         return self._client_reads or not self._state.pipeline.supports_audio
 
-    async def commit(self, item_id: str, audio: CommittedAudio) -> Item:
-        """Make an item of committed audio and tell the client."""
+    async def commit(self, item_id: str, audio: CommittedAudio, told: int = 0) -> Item:
+        """Make an item of committed audio and tell the client, which knows `told` characters of what it says."""
         content = [{"type": "input_audio", "transcript": None}]
         wire = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}
-        item = Item(wire, tells_transcript=self._client_reads)
+        item = Item(wire, tells_transcript=self._client_reads or told > 0, told=told)
         part = item.audio[0] = ItemAudio(audio.rate, heard=audio.heard)
         part.append(audio.pcm)
         previous = self._state.conversation.add(item)
@@ -46,7 +47,35 @@ class UserItems:
         if not self.need_transcripts:
             return None
         item.transcript_state = "pending"
-        return TranscriptionJob(self._state, heard, priority=Priority.LIVE, item=item)
+        return TranscriptionJob.of_audio(self._state, heard, priority=Priority.LIVE, item=item)
+
+    def listen_along(self, item_id: str) -> LiveTranscript | None:
+        """Begin to listen along to a turn, if anybody wants to know what is said and the engine can."""
+        if not self.need_transcripts:
+            return None
+        asked = self._state.config.input.transcription
+        language, prompt = (asked.language, asked.prompt) if asked else (None, None)
+        stream = self._state.pipeline.stream_transcription(language=language, prompt=prompt)
+        return LiveTranscript(self._state, stream, item_id) if stream is not None else None
+
+    async def tell_words(self, live: LiveTranscript, item_id: str, text: str) -> None:
+        """Take words of a turn that are certain now, and tell the client if it asked to be told.
+
+        A client that commits by hand does not know the item yet: it is told after the commit.
+        """
+        live.said += text
+        if self._client_reads and self._state.config.input.turn_detection is not None:
+            new = live.said[live.told :]
+            live.told = len(live.said)
+            await self._state.emit(
+                server_event(
+                    "conversation.item.input_audio_transcription.delta",
+                    item_id=item_id,
+                    content_index=0,
+                    delta=new,
+                    obfuscation=obfuscation(new),
+                )
+            )
 
     def transcribe_created(self, item: Item) -> None:
         """Begin to find out what the audio of an item that the client made says, unless it said so itself."""
@@ -57,6 +86,8 @@ class UserItems:
 
     def settle(self, item: Item, job: TranscriptionJob) -> None:
         """Write down what the user said, or that it is not known."""
+        if job.live is not None:
+            job.live.close()
         item.transcript_state = "failed" if job.transcript is None else "known"
         item.transcript = "" if job.transcript is None else job.transcript.text
         if job.transcript is not None and item.tells_transcript:
