@@ -93,10 +93,15 @@ class Conversing:
                 self._arrived.clear()
                 await self._arrived.wait()
 
-    def kinds(self, start: int = 0) -> list[str]:
-        """Return the types of what was received from index `start` on, runs of deltas as one."""
+    def kinds(self, start: int = 0, *, without: str | None = None) -> list[str]:
+        """Return the types of what was received from index `start` on, runs of deltas as one.
+
+        Types that begin with `without` are left out.
+        """
         found: list[str] = []
         for event in self.received[start:]:
+            if without is not None and event["type"].startswith(without):
+                continue
             if not (event["type"].endswith(".delta") and event["type"] in found[-2:]):
                 found.append(event["type"])
         return found
