@@ -477,6 +477,8 @@ async def test_history_can_be_seeded(stand_in: str) -> None:
 
 async def test_audio_of_the_clients_own_making(stand_in: str) -> None:
     async with RealtimeClient(stand_in) as client:
+        # Transcription is of audio that went through the input buffer only, says the description of its events.
+        await listen(client, transcription=WHISPER)
         audio = base64.b64encode(SPEECH.tobytes()).decode()
         item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}]}
         await client.send({"type": "conversation.item.create", "item": item})
