@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from types import TracebackType
@@ -57,11 +58,16 @@ class Tap:
     Args:
         upstream: base URL of the server under test, e.g. "http://127.0.0.1:8080".
         checker: makes the checker of each new connection.
+        tls: the certificate to serve with, for clients that speak TLS only.
     """
 
-    def __init__(self, upstream: str, checker: Callable[[], Checker] = FrameChecker) -> None:
+    def __init__(
+        self, upstream: str, checker: Callable[[], Checker] = FrameChecker, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._upstream = urlsplit(upstream).netloc
         self._make_checker = checker
+        self._tls = tls
+        self._open: set[ServerConnection] = set()
         self._ready: dict[ServerConnection, ClientConnection] = {}
         self._server: Server | None = None
         self.connections: list[Checker] = []
@@ -84,6 +90,7 @@ class Tap:
             select_subprotocol=self._select_subprotocol,
             max_size=None,
             ping_interval=None,
+            ssl=self._tls,
         )
         return self
 
@@ -106,6 +113,11 @@ class Tap:
         self.raise_failure()
         for connection in self.connections:
             connection.order.finish()
+
+    async def disconnect(self, code: int) -> None:
+        """Close every connection with `code`, as a server does that is restarted."""
+        for client in list(self._open):
+            await client.close(code)
 
     async def _connect_upstream(self, client: ServerConnection, request: Request) -> Response | None:
         """Open the connection to the server first, so that its refusal reaches the client as it is."""
@@ -144,9 +156,11 @@ class Tap:
         server = self._ready.pop(client)
         checker = self._make_checker()
         self.connections.append(checker)
+        self._open.add(client)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pass(client, server, checker.sent))
             group.create_task(self._pass(server, client, checker.received))
+        self._open.discard(client)
 
     async def _pass(
         self,
