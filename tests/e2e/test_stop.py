@@ -123,9 +123,20 @@ def test_a_language_model_that_is_not_there(tmp_path: Path) -> None:
     assert "absent.gguf" in said
 
 
+def test_a_model_file_that_is_truncated_and_cannot_be_had_anew(tmp_path: Path) -> None:
+    truncated = tmp_path / "models" / "silero-vad" / "silero_vad.onnx"
+    truncated.parent.mkdir(parents=True)
+    truncated.write_bytes(b"too short")
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull, "HF_HUB_OFFLINE": "1"}
+    code, said = fails(["--engines", "embedded"], {"ANTIPHON_HOME": str(tmp_path), **offline})
+    assert code == 1
+    assert "antiphon serve: model silero-vad could not be fetched" in said
+    assert "antiphon models pull silero-vad" in said
+
+
 def test_all_commands_have_help() -> None:
     told = CliRunner().invoke(app, ["--help"])
     assert told.exit_code == 0
-    for command in ("serve", "doctor", "models"):
+    for command in ("serve", "transcribe", "bench", "doctor", "models"):
         assert command in told.output
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
