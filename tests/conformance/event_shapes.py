@@ -132,7 +132,7 @@ _TURN_DETECTION = tagged(
 # pipecat's transcription model takes exactly these three keys; the optional ones are only there when they were set.
 _TRANSCRIPTION = record(
     {"model": filled, "language": nullable(filled), "prompt": nullable(text)},
-    {"languages": array(filled, low=1), "keywords": array(filled, low=1), "delay": filled},
+    {"languages": array(filled, low=1), "keywords": array(filled), "delay": filled},
 )
 _AUDIO_INPUT = {
     "format": _FORMAT,

@@ -9,6 +9,9 @@ from tests.conformance.ordering.violation import Event, OrderViolation, require
 
 _FIXED = ("id", "object", "type", "model", "expires_at")
 
+_COMMITTED_BY_HAND = ("gpt-realtime-whisper", "gpt-live-transcribe")
+"""Transcription models without turn detection: choosing one turns it off."""
+
 
 class SessionOrder:
     """Follows `session.created` and `session.updated`."""
@@ -64,7 +67,11 @@ def _changes(before: Any, after: Any, asked: Any, path: str) -> Iterator[str]:
     for key, value in after.items():
         where = f"{path}.{key}"
         if not isinstance(asked, Mapping) or key not in asked:
-            if value != before.get(key):
+            if value != before.get(key) and not (
+                where == "session.audio.input.turn_detection"
+                and value is None
+                and (after["transcription"] or {}).get("model") in _COMMITTED_BY_HAND
+            ):
                 yield f"{where} changed from {before.get(key)!r} to {value!r}"
         elif where in ("session.model", "session.tools") or (where == "session.instructions" and asked[key] == ""):
             continue  # checked above, below, or the server's own text comes back
