@@ -19,6 +19,7 @@ from openai.types.realtime import (
     InputAudioBufferAppendEvent,
     InputAudioBufferClearEvent,
     InputAudioBufferCommitEvent,
+    OutputAudioBufferClearEvent,
     RealtimeConversationItemAssistantMessage,
     RealtimeConversationItemFunctionCall,
     RealtimeConversationItemFunctionCallOutput,
@@ -91,7 +92,7 @@ _EVENTS: tuple[type[BaseModel], ...] = (
     ResponseCreateEvent,
     ResponseCancelEvent,
 )
-"""What a client may send over WebSocket; `output_audio_buffer.clear` belongs to transports that play the audio."""
+"""What a client may send over any transport."""
 
 _CREATABLE_ITEMS = (
     RealtimeConversationItemSystemMessage
@@ -161,11 +162,15 @@ _MAX_LENGTHS: dict[str, int] = {
 _PATTERNS: dict[str, str] = {"RealtimeFunctionTool.name": "[a-zA-Z0-9_-]+"}
 
 
-def parse_client_event(frame: dict[str, Any]) -> dict[str, Any]:
+def parse_client_event(frame: dict[str, Any], *, playing: bool = False) -> dict[str, Any]:
     """Return `frame`, a decoded frame with a string `type`, found to be a valid client event.
 
     A null stands for an absent key where the key is optional; what it means for a session is the session's affair.
     Base64 is not decoded here.
+
+    Args:
+        frame: what `decode_frame` returned.
+        playing: whether the transport plays the audio itself, so that `output_audio_buffer.clear` has a meaning.
 
     Raises:
         ProtocolError: the first mistake in it, with its dotted path and the event's own `event_id`.
@@ -173,9 +178,10 @@ def parse_client_event(frame: dict[str, Any]) -> dict[str, Any]:
     if frame["type"] == "input_audio_buffer.append" and _is_plain_append(frame):
         return frame
     try:
-        check = _CLIENT_EVENTS.get(frame["type"])
+        known = _PLAYING_EVENTS if playing else _CLIENT_EVENTS
+        check = known.get(frame["type"])
         if check is None:
-            raise invalid_value("type", frame["type"], tuple(_CLIENT_EVENTS))
+            raise invalid_value("type", frame["type"], tuple(known))
         check(frame, "")
     except ProtocolError as error:
         error.event_id = event_id_of(frame)
@@ -293,3 +299,9 @@ def _look_up(table: dict[str, _T], keys: tuple[str, ...]) -> _T | None:
 
 
 _CLIENT_EVENTS: dict[str, Check] = {str(_tag_of(model, "type")): _compile_model(model) for model in _EVENTS}
+
+_PLAYING_EVENTS: dict[str, Check] = {
+    **_CLIENT_EVENTS,
+    "output_audio_buffer.clear": _compile_model(OutputAudioBufferClearEvent),
+}
+"""What a client may send over a transport that plays the audio."""

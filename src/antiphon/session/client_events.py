@@ -14,6 +14,7 @@ from antiphon.session.config import ResponseConfig, response_config
 from antiphon.session.conversation import APPEND, Item
 from antiphon.session.drafting import Drafting
 from antiphon.session.items import check_call_id, item_from_client, retrieved
+from antiphon.session.playback import stop_playback
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState
 from antiphon.session.turns import TurnTaking
@@ -60,6 +61,8 @@ class ClientEvents:
                 await self._turns.commit()
             case "input_audio_buffer.clear":
                 await self._turns.clear()
+            case "output_audio_buffer.clear":
+                await stop_playback(self._state)
             case "conversation.item.create":
                 await self._create_item(event)
             case "conversation.item.retrieve":

@@ -25,6 +25,7 @@ from antiphon.session.inbox import Inbox
 from antiphon.session.limits import SessionLimits
 from antiphon.session.live_transcript import WordsHeard
 from antiphon.session.observer import SessionObserver, SilentObserver
+from antiphon.session.player import Player
 from antiphon.session.reply import ReplyFailed, ReplyProgress
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
@@ -40,9 +41,13 @@ _SLICE_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class _Audio:
-    """Audio of the client that is not heard yet: int16 at the client's rate."""
+    """Audio of the client that is not heard yet: int16 at the client's rate.
+
+    `flowing` is audio that comes whether or not it is wanted, as a WebRTC track does.
+    """
 
     pcm: NDArray[np.int16]
+    flowing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Session:
         emit: sends an event to the client; waits while the client is slow. It must not raise.
         same_model: tells whether a name that the client gives means this model.
         observer: who keeps the metrics.
+        player: what plays the session's speech, where the transport does that.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class Session:
         emit: Callable[[ServerEvent], Awaitable[None]],
         same_model: Callable[[str], bool],
         observer: SessionObserver | None = None,
+        player: Player | None = None,
     ) -> None:
         self.id = new_id("sess")
         self.end_reason: EndReason | None = None
@@ -100,6 +107,7 @@ class Session:
             observer=observer or SilentObserver(),
             emit=emit,
             notify=self._inbox.notify,
+            player=player,
         )
         self._expires_at = int(time.time() + limits.max_duration_s)
         self._responses = Responses(self._state)
@@ -120,6 +128,7 @@ class Session:
         )
         self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
         self._timer_number = 0
+        self._told_full = False
 
     @property
     def conversation_id(self) -> str:
@@ -130,6 +139,14 @@ class Session:
         """Take a decoded client frame, or the error that decoding it gave; waits while too much is waiting."""
         audio = frame.get("audio") if isinstance(frame, dict) else None
         await self._inbox.put(frame, len(audio) if isinstance(audio, str) else 0)
+
+    async def post_audio(self, pcm: NDArray[np.int16]) -> None:
+        """Take audio that flows beside the frames: int16 at the rate of the session's input format.
+
+        Waits while too much is waiting. Without turn detection, a client commits what it wants of it; there quiet
+        audio is forgotten after `quiet_buffer_s`, and what comes after `max_turn_s` of speech is refused.
+        """
+        await self._inbox.put(_Audio(pcm, flowing=True), pcm.nbytes)
 
     def end(self, reason: EndReason) -> None:
         """Ask the session to end; `run` then cleans up and returns."""
@@ -173,6 +190,8 @@ class Session:
         match message:
             case dict():
                 await self._client_event(message)
+            case _Audio(pcm, flowing=True):
+                await self._hear_flow(pcm)
             case _Audio(pcm):
                 await self._hear(pcm)
             case ProtocolError():
@@ -193,7 +212,7 @@ class Session:
                 self.end_reason = reason
 
     async def _client_event(self, frame: dict[str, Any]) -> None:
-        event = parse_client_event(frame)
+        event = parse_client_event(frame, playing=self._state.player is not None)
         if event["type"] == "input_audio_buffer.append":
             audio_format = self._state.config.input.format
             data = decode_audio(event["audio"], bytes_per_sample=audio_format.bytes_per_sample)
@@ -203,11 +222,23 @@ class Session:
         else:
             await self._client_events.handle(event)
 
-    async def _hear(self, pcm: NDArray[np.int16]) -> None:
+    async def _hear(self, pcm: NDArray[np.int16], *, flowing: bool = False) -> None:
         size = self._state.config.input.format.rate * _SLICE_MS // 1000
         if len(pcm) > size:
-            self._inbox.put_back(_Audio(pcm[size:]))
+            self._inbox.put_back(_Audio(pcm[size:], flowing))
         await self._turns.hear(pcm[:size])
+
+    async def _hear_flow(self, pcm: NDArray[np.int16]) -> None:
+        try:
+            self._turns.check_room(len(pcm))
+        except ProtocolError:
+            told, self._told_full = self._told_full, True
+            if not told:
+                raise
+            return
+        self._told_full = False
+        await self._hear(pcm, flowing=True)
+        self._turns.forget_quiet()
 
     # --- timers ------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from antiphon.session.config import SessionConfig
 from antiphon.session.conversation import Conversation
 from antiphon.session.limits import SessionLimits
 from antiphon.session.observer import SessionObserver
+from antiphon.session.player import Player
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("antiphon.session")
 
@@ -26,6 +27,7 @@ class SessionState:
     Attributes:
         emit: sends one event to the client; waits while the client is slow.
         notify: puts a notice into the session's own inbox.
+        player: what plays the session's speech; None where the client plays it.
     """
 
     id: str
@@ -36,6 +38,7 @@ class SessionState:
     observer: SessionObserver
     emit: Callable[[ServerEvent], Awaitable[None]]
     notify: Callable[[Any], None]
+    player: Player | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def emit_all(self, events: Sequence[ServerEvent]) -> None:

@@ -18,6 +18,7 @@ from antiphon.session.config import SemanticVad, ServerVad, SessionConfig
 from antiphon.session.drafting import Drafting, Turn
 from antiphon.session.input_audio import CommittedAudio, InputAudioBuffer
 from antiphon.session.live_transcript import WordsHeard
+from antiphon.session.playback import stop_playback
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
 from antiphon.session.timeline import TurnTimeline
@@ -110,6 +111,12 @@ class TurnTaking:
                 code="input_audio_buffer_full",
                 param="audio",
             )
+
+    def forget_quiet(self) -> None:
+        """Forget audio without speech that is older than anybody will ask for."""
+        if self._turn is None:
+            keep = int(self._state.limits.quiet_buffer_s * HEARING_RATE)
+            self._buffer.drop_before(self._buffer.position - keep)
 
     async def commit(self) -> None:
         """Commit what is buffered, because the client asked.
@@ -217,6 +224,7 @@ class TurnTaking:
             )
             self.on_speech()
             if mode.interrupt_response and self._state.config.type == "realtime":
+                await stop_playback(self._state)
                 await self._responses.interrupt()
         self._drafting.speech_started()
 
@@ -284,9 +292,8 @@ class TurnTaking:
     async def _bound_turn(self) -> None:
         """Close a turn that has become too long, and forget quiet audio that nobody will ask for."""
         limits = self._state.limits
-        if self._turn is None:
-            self._buffer.drop_before(self._buffer.position - int(limits.quiet_buffer_s * HEARING_RATE))
-        elif self._detector.position - self._turn.start > limits.max_turn_s * HEARING_RATE:
+        self.forget_quiet()
+        if self._turn is not None and self._detector.position - self._turn.start > limits.max_turn_s * HEARING_RATE:
             for detection in self._detector.stop():
                 await self._on_detection(detection)
 

@@ -1,0 +1,1 @@
+"""Sessions over WebRTC: audio by RTP, events by a data channel."""

@@ -1,0 +1,121 @@
+"""The playout clock: which frame of speech is due, whose it is, and how much of it was played. Pure.
+
+`next` is called once every FRAME_MS; nothing else makes time pass.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from antiphon.protocol.frames import ServerEvent, server_event
+from antiphon.session.player import Cut
+
+FRAME_MS = 20
+"""Length of a frame, ms: the packet time that WebRTC clients expect (RFC 7587, RFC 3551)."""
+
+
+@dataclass(slots=True)
+class _Speech:
+    """The speech of one item, counted in frames."""
+
+    item_id: str
+    played: int = 0
+    waiting: int = 0
+
+
+@dataclass(slots=True)
+class _Output:
+    """What a response has said so far.
+
+    Attributes:
+        done: whether the response has ended, so that no more speech comes.
+        cleared: whether what it still says is not to be heard.
+    """
+
+    response_id: str
+    speeches: list[_Speech] = field(default_factory=list)
+    started: bool = False
+    done: bool = False
+    cleared: bool = False
+
+    @property
+    def waiting(self) -> int:
+        return sum(speech.waiting for speech in self.speeches)
+
+    @property
+    def played_out(self) -> bool:
+        return self.done and not self.waiting
+
+
+class Playout:
+    """Encoded speech that waits to be played, in frames of FRAME_MS."""
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[_Output, _Speech, bytes]] = deque()
+        self._outputs: dict[str, _Output] = {}
+
+    @property
+    def waiting_ms(self) -> int:
+        """Milliseconds of speech that wait."""
+        return len(self._frames) * FRAME_MS
+
+    def add(self, response_id: str, item_id: str, frames: Sequence[bytes]) -> None:
+        """Add speech at the end; that of a response that was cleared is dropped."""
+        if not frames:
+            return
+        output = self._outputs.setdefault(response_id, _Output(response_id))
+        if output.cleared:
+            return
+        if not output.speeches or output.speeches[-1].item_id != item_id:
+            output.speeches.append(_Speech(item_id))
+        speech = output.speeches[-1]
+        speech.waiting += len(frames)
+        self._frames.extend((output, speech, frame) for frame in frames)
+
+    def end(self, response_id: str) -> None:
+        """Take note that a response has ended: nothing is added to it any more."""
+        output = self._outputs.get(response_id)
+        if output is None:
+            return
+        output.done = True
+        if output.cleared:
+            del self._outputs[response_id]
+
+    def next(self) -> tuple[bytes | None, list[ServerEvent]]:
+        """Return the frame that is due now, None for silence, and the events that follow from the passing of time.
+
+        A response has stopped when its last frame is over, not when that frame begins.
+        """
+        events: list[ServerEvent] = []
+        for output in [output for output in self._outputs.values() if output.played_out]:
+            del self._outputs[output.response_id]
+            if output.started:
+                events.append(server_event("output_audio_buffer.stopped", response_id=output.response_id))
+        if not self._frames:
+            return None, events
+        output, speech, frame = self._frames.popleft()
+        if not output.started:
+            output.started = True
+            events.append(server_event("output_audio_buffer.started", response_id=output.response_id))
+        speech.waiting -= 1
+        speech.played += 1
+        return frame, events
+
+    def clear(self) -> list[Cut]:
+        """Play nothing that waits any more, and return what was cut off, in the order in which it was to be played."""
+        cuts: list[Cut] = []
+        for output in self._outputs.values():
+            if output.cleared or output.played_out:
+                continue
+            output.cleared = True
+            last = output.speeches[-1]
+            cuts.extend(
+                Cut(output.response_id, speech.item_id, speech.played * FRAME_MS, started=output.started)
+                for speech in output.speeches
+                if speech.waiting or speech is last
+            )
+        self._frames.clear()
+        self._outputs = {key: output for key, output in self._outputs.items() if not (output.cleared and output.done)}
+        return cuts
