@@ -29,6 +29,7 @@ from antiphon.session.player import Player
 from antiphon.session.reply import ReplyFailed, ReplyProgress
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
+from antiphon.session.timers import TimerRanOut, Timers
 from antiphon.session.transcription import TranscriptReady
 from antiphon.session.turns import TurnJudged, TurnTaking
 from antiphon.session.user_items import UserItems
@@ -51,14 +52,6 @@ class _Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class _Timer:
-    """Notice: a timer has run out. A timer that was set anew meanwhile has another number."""
-
-    name: Literal["expiry", "idle"]
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class _End:
     """Notice: the session is asked to end."""
 
@@ -66,7 +59,7 @@ class _End:
 
 
 _Message = dict[str, Any] | ProtocolError | _Audio
-_Notice = ReplyProgress | ReplyFailed | TranscriptReady | WordsHeard | TurnJudged | _Timer | _End
+_Notice = ReplyProgress | ReplyFailed | TranscriptReady | WordsHeard | TurnJudged | TimerRanOut | _End
 
 
 class Session:
@@ -114,9 +107,11 @@ class Session:
         drafting = Drafting(self._state, self._responses)
         items = UserItems(self._state)
         self._turns = TurnTaking(self._state, self._responses, drafting, items)
-        self._turns.on_speech = self._stop_idle_timer
-        self._responses.on_started = self._stop_idle_timer
-        self._responses.on_finished = self._start_idle_timer
+        # Bound to the timers, not to the session: a cycle would keep its audio until the collector comes by.
+        self._timers = Timers(self._state)
+        self._turns.on_speech = self._timers.stop_idle
+        self._responses.on_started = self._timers.stop_idle
+        self._responses.on_finished = self._timers.start_idle
         self._client_events = ClientEvents(
             self._state,
             responses=self._responses,
@@ -126,8 +121,6 @@ class Session:
             expires_at=self._expires_at,
             same_model=same_model,
         )
-        self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
-        self._timer_number = 0
         self._told_full = False
 
     @property
@@ -159,7 +152,7 @@ class Session:
             await self._state.emit(
                 server_event("session.created", session=self._state.config.wire(self.id, self._expires_at))
             )
-            self._set_timer("expiry", self._state.limits.max_duration_s)
+            self._timers.set("expiry", self._state.limits.max_duration_s)
             while self.end_reason is None:
                 await self._handle(await self._inbox.get())
                 await asyncio.sleep(0)  # a client with much to say must not keep the loop from the others
@@ -206,7 +199,7 @@ class Session:
                 await self._turns.on_words(message)
             case TurnJudged():
                 await self._turns.on_judged(message)
-            case _Timer():
+            case TimerRanOut():
                 await self._timer_ran_out(message)
             case _End(reason):
                 self.end_reason = reason
@@ -240,31 +233,9 @@ class Session:
         await self._hear(pcm, flowing=True)
         self._turns.forget_quiet()
 
-    # --- timers ------------------------------------------------------------------------------------------------------
-
-    def _set_timer(self, name: Literal["expiry", "idle"], seconds: float) -> None:
-        self._stop_timer(name)
-        self._timer_number += 1
-        notice = _Timer(name, self._timer_number)
-        loop = asyncio.get_running_loop()
-        self._timers[name] = (self._timer_number, loop.call_later(seconds, self._inbox.notify, notice))
-
-    def _stop_timer(self, name: str) -> None:
-        if name in self._timers:
-            self._timers.pop(name)[1].cancel()
-
-    def _stop_idle_timer(self) -> None:
-        self._stop_timer("idle")
-
-    def _start_idle_timer(self, speech_ms: int) -> None:
-        mode = self._state.config.input.turn_detection
-        if isinstance(mode, ServerVad) and mode.idle_timeout_ms is not None:
-            self._set_timer("idle", (speech_ms + mode.idle_timeout_ms) / 1000)
-
-    async def _timer_ran_out(self, timer: _Timer) -> None:
-        if self._timers.get(timer.name, (0, None))[0] != timer.number:
+    async def _timer_ran_out(self, timer: TimerRanOut) -> None:
+        if not self._timers.take(timer):
             return
-        del self._timers[timer.name]
         if timer.name == "idle":
             mode = self._state.config.input.turn_detection
             idle = not self._turns.speaking and not self._responses.busy
@@ -279,8 +250,7 @@ class Session:
         await self._state.emit(error_event(expired))
 
     async def _clean_up(self) -> None:
-        self._stop_timer("expiry")
-        self._stop_timer("idle")
+        self._timers.stop_all()
         self._responses.stop_all()
         self._turns.close()
         tasks = list(self._state.tasks)
