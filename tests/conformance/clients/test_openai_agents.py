@@ -27,7 +27,7 @@ def url(tap: Tap) -> str:
 def messages(reports: Reports) -> list[tuple[str, str, str]]:
     """Return role, status and words of the messages in the client's history."""
     found = []
-    for item in reports.one("history")["items"]:
+    for item in (item for item in reports.one("history")["items"] if item["type"] == "message"):
         words = [part.get("transcript") or part.get("text") or "" for part in item["content"]]
         found.append((item["role"], item["status"], " ".join(words)))
     return found
