@@ -20,7 +20,7 @@ class Track(Generic[T]):
     """
 
     def __init__(self, dtype: type[T], start: int = 0) -> None:
-        self._dtype = dtype
+        self._dtype: type[T] = dtype
         self._chunks: deque[NDArray[T]] = deque()
         self._start = start
         self._end = start
@@ -44,15 +44,17 @@ class Track(Generic[T]):
     def slice(self, start: int, end: int) -> NDArray[T]:
         """Return the samples from `start` up to `end`, as far as they are kept."""
         pieces: list[NDArray[T]] = []
-        position = self._start
-        for chunk in self._chunks:
-            after = position + len(chunk)
-            if after > start and position < end:
+        after = self._end
+        for chunk in reversed(self._chunks):  # what is asked for lies at the end nearly always
+            if after <= start:
+                break
+            position = after - len(chunk)
+            if position < end:
                 pieces.append(chunk[max(start - position, 0) : max(end - position, 0)])
-            position = after
+            after = position
         if len(pieces) == 1:
             return pieces[0]
-        return np.concatenate(pieces) if pieces else np.zeros(0, self._dtype)
+        return np.concatenate(pieces[::-1]) if pieces else np.zeros(0, self._dtype)
 
     def drop_before(self, index: int) -> None:
         """Forget samples before `index`."""

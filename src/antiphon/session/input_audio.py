@@ -76,7 +76,7 @@ class InputAudioBuffer:
     def append(self, pcm: Pcm) -> None:
         """Add the client's audio (int16 at the client's rate)."""
         self._received.append(pcm)
-        self._hear(self._resampler.push(pcm.astype(np.float32) / 32768.0))
+        self._hear(_as_float(self._resampler.push(pcm)))
 
     def set_rate(self, rate: int) -> None:
         """Expect audio at another rate, Hz, from now on; what is buffered is converted."""
@@ -133,7 +133,7 @@ class InputAudioBuffer:
 
     def _finish_hearing(self) -> None:
         """Bring what is heard up to the clock, so that nothing said last stays in the resampler."""
-        tail = self._resampler.flush()
+        tail = _as_float(self._resampler.flush())
         missing = self.position - self._heard.end
         if missing > 0:
             padded = np.zeros(missing, np.float32)
@@ -145,3 +145,7 @@ class InputAudioBuffer:
 
     def _index(self, position: int) -> int:
         return round((position - self._received_origin) * self._rate / HEARING_RATE)
+
+
+def _as_float(pcm: Pcm) -> Samples:
+    return np.multiply(pcm, np.float32(1 / 32768), dtype=np.float32)
