@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from antiphon.config import LogSettings
 
@@ -36,11 +37,15 @@ def configure_logs(settings: LogSettings) -> None:
     ]
     if as_json:
         shared.append(structlog.stdlib.add_logger_name)
-    renderer: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-        if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
-    )
+    # Never with local variables: they hold keys, audio and what people said.
+    if as_json:
+        traceback = ExceptionDictTransformer(show_locals=False)
+        renderer: list[Any] = [structlog.processors.ExceptionRenderer(traceback), structlog.processors.JSONRenderer()]
+    else:
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
+        renderer = [console]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
