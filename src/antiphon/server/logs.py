@@ -66,7 +66,8 @@ def configure_logs(settings: LogSettings) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("antiphon").setLevel(settings.level.upper())
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger("antiphon").setLevel(level)
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
