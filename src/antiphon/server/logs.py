@@ -69,5 +69,5 @@ def configure_logs(settings: LogSettings) -> None:
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     root.setLevel(max(level, logging.WARNING))
     logging.getLogger("antiphon").setLevel(level)
-    for name, level in _QUIET.items():
-        logging.getLogger(name).setLevel(level)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(quiet)
