@@ -75,22 +75,35 @@ def test_a_stop_consonant_is_no_pause() -> None:
 
 
 def test_semantic_closes_at_once_when_the_classifier_is_sure() -> None:
-    detector = TurnDetector(SemanticVad(eagerness="low"))
+    detector = TurnDetector(SemanticVad(eagerness="high"))
     paused = detect(detector, (SPEECH, 10), (SILENCE, 3))[-1]
     assert isinstance(paused, SpeechPaused)
     assert paused.ask
     assert detector.judge(0.2, paused.at) == []
-    stopped = detector.judge(0.9, paused.at)
+    stopped = detector.judge(0.97, paused.at)
     assert stopped == [SpeechStopped(speech_end=10 * VAD_WINDOW, end=13 * VAD_WINDOW)]
-    assert detector.judge(0.9, paused.at) == []
+    assert detector.judge(0.97, paused.at) == []
 
 
-def test_semantic_asks_again_as_the_silence_grows() -> None:
+@pytest.mark.parametrize(
+    ("eagerness", "probability", "silence_ms"),
+    [("high", 0.7, 900), ("medium", 0.99, 200), ("auto", 0.7, 1200), ("low", 0.99, 500), ("low", 0.7, 2000)],
+)
+def test_semantic_waits_longer_the_less_sure_it_is(eagerness: str, probability: float, silence_ms: int) -> None:
+    detector = TurnDetector(SemanticVad(eagerness=eagerness))  # type: ignore[arg-type]
+    paused = detect(detector, (SPEECH, 10), (SILENCE, 3))[-1]
+    assert isinstance(paused, SpeechPaused)
+    assert detector.judge(probability, paused.at) == []
+    stopped = detect(detector, (SILENCE, 80))[-1]
+    assert isinstance(stopped, SpeechStopped)
+    assert ms_to_samples(silence_ms) <= stopped.end - stopped.speech_end < ms_to_samples(silence_ms) + VAD_WINDOW
+
+
+def test_semantic_asks_once_more_as_the_silence_grows() -> None:
     detector = TurnDetector(SemanticVad(eagerness="medium"))
     found = detect(detector, (SPEECH, 10), (SILENCE, 125))
     assert all(detection.ask for detection in found if isinstance(detection, SpeechPaused))
-    assert kinds(found).count("SpeechPaused") == 6
-    assert kinds(found)[-1] == "SpeechStopped"
+    assert kinds(found)[1:] == ["SpeechPaused", "SpeechPaused", "SpeechStopped"]
 
 
 @pytest.mark.parametrize(("eagerness", "longest_ms"), [("low", 8000), ("medium", 4000), ("auto", 4000), ("high", 2000)])

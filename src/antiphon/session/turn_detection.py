@@ -18,12 +18,30 @@ _SURE_SPEECH = 0.85
 _ONSET_WINDOWS = 2
 _HANGOVER_WINDOWS = 3
 """Windows of silence (96 ms) that make a pause: shorter gaps are stop consonants, not pauses."""
-_TURN_IS_COMPLETE = 0.5
-"""smart-turn's own decision threshold (model card)."""
-_ASK_AGAIN_MS = (300, 700, 1300, 2200, 3500)
-"""Silences after which the classifier is asked again, since what it heard ends differently by then."""
-_MAX_WAIT_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
-"""Longest silence before an unfinished turn is closed all the same, by `eagerness` (OpenAI's guide)."""
+_SURE, _LIKELY = 0.95, 0.5
+"""Probabilities of a finished turn from which the classifier is sure, and from which it is likely (smart-turn's own
+decision threshold). Of pauses of 800 ms inside sentences one in ten sounds surely finished, two in five likely."""
+_ASK_AGAIN_MS = 300
+"""Silence after which the classifier is asked once more, for those to whom the silence itself says something."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long a silence has to be, ms, by what the classifier thinks of the turn."""
+
+    sure_ms: int
+    likely_ms: int
+    unsure_ms: int
+
+
+_PATIENCE = {
+    "low": _Patience(500, 2000, 8000),
+    "medium": _Patience(200, 1200, 4000),
+    "auto": _Patience(200, 1200, 4000),
+    "high": _Patience(0, 900, 2000),
+}
+"""By eagerness. The longest are OpenAI's (Realtime guide); the others outlast pauses inside sentences, most of which
+are shorter than 800 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +86,8 @@ class TurnDetector:
     """Finds the turns of one audio stream.
 
     Args:
-        mode: the session's turn detection; `ServerVad` closes a turn after a fixed silence, `SemanticVad` when the
-            classifier is sure, and at the latest after the bound of its eagerness.
+        mode: the session's turn detection; `ServerVad` closes a turn after a fixed silence, `SemanticVad` as soon as
+            the classifier is sure, and otherwise after a silence that depends on how likely it finds the end.
         position: where in the session's audio, in samples at 16 kHz, the first window begins.
     """
 
@@ -80,8 +98,8 @@ class TurnDetector:
         self._speaking = False
         self._speech_end: int | None = None
         self._paused = False
-        self._asked = 0
-        self._sure_at: int | None = None
+        self._asked_again = False
+        self._confidence = 0.0
         self.mode = mode
 
     @property
@@ -95,11 +113,9 @@ class TurnDetector:
         if isinstance(mode, ServerVad):
             self._threshold = mode.threshold
             self._padding = ms_to_samples(mode.prefix_padding_ms)
-            self._max_silence = ms_to_samples(max(mode.silence_duration_ms, 1))
         else:
             self._threshold = 0.5
             self._padding = ms_to_samples(300)
-            self._max_silence = ms_to_samples(_MAX_WAIT_MS[mode.eagerness])
 
     @property
     def speaking(self) -> bool:
@@ -126,12 +142,10 @@ class TurnDetector:
 
         An opinion about a pause that is over is ignored.
         """
-        if not self._paused or self._sure_at is not None or self._speech_end is None or pause_at < self._speech_end:
+        if not self._paused or self._speech_end is None or pause_at < self._speech_end:
             return []
-        if probability < _TURN_IS_COMPLETE:
-            return []
-        self._sure_at = pause_at
-        return self._close()
+        self._confidence = max(self._confidence, probability)
+        return self._close() if self._position - self._speech_end >= self._longest_silence() else []
 
     def stop(self) -> list[Detection]:
         """Close the turn in progress now, if there is one (a bound was reached)."""
@@ -167,7 +181,7 @@ class TurnDetector:
                 return []
             self._speech_end = self._position - VAD_WINDOW
         paused = self._pause(self._speech_end)
-        if self._position - self._speech_end >= self._max_silence:
+        if self._position - self._speech_end >= self._longest_silence():
             return paused + self._close()
         return paused
 
@@ -175,15 +189,23 @@ class TurnDetector:
         silence = self._position - speech_end
         semantic = isinstance(self._mode, SemanticVad)
         if not self._paused:
-            if silence < min(_HANGOVER_WINDOWS * VAD_WINDOW, self._max_silence):
+            if silence < min(_HANGOVER_WINDOWS * VAD_WINDOW, self._longest_silence()):
                 return []
             self._paused = True
             return [SpeechPaused(speech_end=speech_end, at=self._position, ask=semantic)]
-        again = semantic and self._asked < len(_ASK_AGAIN_MS) and silence >= ms_to_samples(_ASK_AGAIN_MS[self._asked])
-        if not again:
+        if not semantic or self._asked_again or silence < ms_to_samples(_ASK_AGAIN_MS):
             return []
-        self._asked += 1
+        self._asked_again = True
         return [SpeechPaused(speech_end=speech_end, at=self._position, ask=True)]
+
+    def _longest_silence(self) -> int:
+        """Return the silence, in samples, that closes the turn as things stand."""
+        if isinstance(self._mode, ServerVad):
+            return ms_to_samples(max(self._mode.silence_duration_ms, 1))
+        patience = _PATIENCE[self._mode.eagerness]
+        if self._confidence >= _SURE:
+            return ms_to_samples(patience.sure_ms)
+        return ms_to_samples(patience.likely_ms if self._confidence >= _LIKELY else patience.unsure_ms)
 
     def _close(self) -> list[Detection]:
         speech_end = self._position if self._speech_end is None else self._speech_end
@@ -194,5 +216,5 @@ class TurnDetector:
     def _reset_pause(self) -> None:
         self._speech_end = None
         self._paused = False
-        self._asked = 0
-        self._sure_at = None
+        self._asked_again = False
+        self._confidence = 0.0
