@@ -24,7 +24,7 @@ _SECRET_OPTIONS = ("--api-key",)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A table of results: what each row is, and a text or number for each column."""
+    """A table of results: what each row is, and a text or number for each column. One without heading is a drawing."""
 
     title: str
     columns: Sequence[str]
@@ -100,7 +100,7 @@ def show(report: Report, under: Mapping[str, Any], *, as_json: bool) -> None:
         table = Table(title=escape(figures.title), title_justify="left", title_style="bold")
         table.add_column(figures.columns[0], overflow="fold")
         for heading in figures.columns[1:]:
-            table.add_column(heading, justify="right")
+            table.add_column(heading, justify="right" if heading else "left")
         for row in figures.rows:
             table.add_row(*("-" if value is None else escape(str(value)) for value in row))
         console.print(table)
