@@ -16,7 +16,8 @@ from tests.serving import ServerProcess, serving_here
 
 
 def get(server: ServerProcess, path: str) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{server.port}{path}")
+    # Native libraries hold the interpreter for seconds while they load on a busy machine.
+    return httpx.get(f"http://127.0.0.1:{server.port}{path}", timeout=60)
 
 
 def test_alive(stand_in_server: ServerProcess) -> None:
