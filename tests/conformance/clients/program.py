@@ -53,15 +53,13 @@ class Program:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                out, said = await process.communicate()
-        except TimeoutError:
+        ending = asyncio.create_task(process.communicate())
+        if not (await asyncio.wait({ending}, timeout=TIMEOUT))[0]:
             process.kill()
-            out, said = await process.communicate()
-            said += b"\nit did not end in time"
+        out, said = await ending
         lines = out.decode().splitlines()
-        assert process.returncode == 0, f"{scenario}:\n{said.decode()}\n" + "\n".join(line[:500] for line in lines)
+        reported = "\n".join(line[:500] for line in lines)
+        assert process.returncode == 0, f"{scenario} ended with {process.returncode}:\n{said.decode()}\n{reported}"
         return Reports([json.loads(line) for line in lines])
 
 
