@@ -80,6 +80,64 @@ class EngineSettings(BaseModel):
     tts: EngineChoice | None = None
 
 
+class WebRtcSettings(BaseModel):
+    """Where WebRTC calls meet the network. Nothing has to be set for clients that reach this machine directly.
+
+    Attributes:
+        interfaces: names ("eth0") or addresses of the network interfaces to use; all by default, the loopback
+            interface only where the server itself listens on it.
+        udp_ports: UDP ports for calls: "50000-50100" for a port a call and address, "50000" for one port that all
+            calls share; any free ports by default.
+        public_addresses: what clients are told instead of this machine's own addresses, behind a one-to-one NAT:
+            "203.0.113.7", or "203.0.113.7/10.0.0.7" to stand for one local address.
+        stun_server: "stun:stun.example.com:3478", where calls ask for their public address.
+        turn_server: "turn:turn.example.com:3478?transport=udp" or "turns:…", which relays calls.
+        turn_username, turn_password: for the TURN server.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    interfaces: Annotated[tuple[str, ...], NoDecode, CommaList] = ()
+    udp_ports: Annotated[str, Field(pattern=r"^\d+(-\d+)?$")] | None = None
+    public_addresses: Annotated[tuple[str, ...], NoDecode, CommaList] = ()
+    stun_server: Annotated[str, Field(pattern=r"^stun:[^:?]+(:\d+)?$")] | None = None
+    turn_server: Annotated[str, Field(pattern=r"^turns?:[^:?]+(:\d+)?(\?transport=(udp|tcp))?$")] | None = None
+    turn_username: str | None = None
+    turn_password: SecretStr | None = None
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _is_a_range(cls, ports: str | None) -> str | None:
+        first, last = _ports(ports) if ports is not None else (1, 1)
+        if not 1 <= first <= last <= 65535:
+            raise ValueError(f"{ports!r} is not a range of ports; write it like 50000-50100")
+        return ports
+
+    @field_validator("public_addresses")
+    @classmethod
+    def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            for part in address.split("/", 1):
+                ipaddress.ip_address(part)
+        return addresses
+
+    @property
+    def ports(self) -> tuple[int, int] | None:
+        """The first and the last UDP port; None for any."""
+        return None if self.udp_ports is None else _ports(self.udp_ports)
+
+    @property
+    def public(self) -> list[tuple[str, str | None]]:
+        """Pairs of a public address and the local one that it stands for; None for every one of its kind."""
+        pairs = [address.partition("/") for address in self.public_addresses]
+        return [(public, local or None) for public, _, local in pairs]
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    return int(first), int(last or first)
+
+
 class Settings(BaseSettings):
     """Everything that can be set.
 
@@ -94,6 +152,7 @@ class Settings(BaseSettings):
         drain_s: how long sessions may go on, in s, after the server was asked to stop.
         instructions: what a session is told to be until its client says otherwise.
         limits: bounds of each session.
+        webrtc: where WebRTC calls meet the network.
     """
 
     model_config = SettingsConfigDict(
@@ -112,6 +171,7 @@ class Settings(BaseSettings):
     engines: EngineSettings = EngineSettings()
     limits: SessionLimits = SessionLimits()
     log: LogSettings = LogSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
 
     @field_validator("allowed_origins")
     @classmethod

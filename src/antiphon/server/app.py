@@ -16,7 +16,9 @@ from starlette.routing import WebSocketRoute
 from antiphon import __version__
 from antiphon.config import Settings
 from antiphon.protocol.errors import ProtocolError
-from antiphon.server.errors import error_response, not_found
+from antiphon.server.calls import Calls, add_call_routes
+from antiphon.server.client_secrets import ClientSecrets, add_client_secret_routes
+from antiphon.server.errors import add_error_handlers, error_response
 from antiphon.server.guard import Guard
 from antiphon.server.logs import configure_logs
 from antiphon.server.realtime import PATHS, realtime
@@ -34,20 +36,25 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = Service(settings)
         app.state.service = service
-        tasks = [asyncio.create_task(service.load()), asyncio.create_task(service.metrics.watch_loop())]
+        app.state.calls = calls = Calls(service)
+        tasks = [asyncio.create_task(job) for job in (service.load(), service.metrics.watch_loop(), calls.prepare())]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await calls.close()
             await service.close()
 
     # The pages that show the schema would fetch their scripts from elsewhere.
     app = FastAPI(title="Antiphon", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    secrets = ClientSecrets()
     _add_routes(app)
+    add_call_routes(app)
+    add_client_secret_routes(app, secrets)
     keys = ApiKeys(settings.keys())
-    app.add_middleware(Guard, keys=keys, origins=OriginPolicy(settings.allowed_origins))
+    app.add_middleware(Guard, keys=keys, secrets=secrets, origins=OriginPolicy(settings.allowed_origins))
     # Added last, so it stands outermost: refusals need its headers, or a page could not read them. A key is what
     # lets a page in when there are keys, so its origin does not matter then.
     app.add_middleware(
@@ -70,8 +77,7 @@ def app_from_environment() -> FastAPI:
 
 def _add_routes(app: FastAPI) -> None:
     app.router.routes.extend(WebSocketRoute(path, realtime) for path in PATHS)
-    app.add_exception_handler(404, not_found)
-    app.add_exception_handler(405, not_found)
+    add_error_handlers(app)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

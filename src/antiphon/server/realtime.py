@@ -11,17 +11,19 @@ from starlette.websockets import WebSocket
 from antiphon.pipeline.reply import Pipeline
 from antiphon.protocol.dialects import Dialect, Ga
 from antiphon.protocol.errors import ProtocolError
+from antiphon.server.calls import secret_of, serve_sideband
+from antiphon.server.client_secrets import ClientSecret
+from antiphon.server.dialects import choose_dialect, heard_at_16_khz, names_deployment, sends_16_khz
 from antiphon.server.errors import error_response
 from antiphon.server.security import chosen_subprotocol
 from antiphon.server.served_models import ServedModels
 from antiphon.server.service import Service, UnavailableError
-from antiphon.session.config import SessionConfig, SessionType, default_session_config
+from antiphon.server.starting import Start, start_session, wrong_type
+from antiphon.session.config import SessionType
 from antiphon.session.session import Session
 from antiphon.transports.websocket import WebSocketConnection
 
 PATHS = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime", "/realtime")
-
-_BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ class Opening:
     type: SessionType
     model: str | None
     dialect: Dialect
+    sixteen_kilohertz: bool
 
 
 async def realtime(websocket: WebSocket) -> None:
@@ -40,9 +43,7 @@ async def realtime(websocket: WebSocket) -> None:
     service: Service = websocket.app.state.service
     call_id = websocket.query_params.get("call_id")
     if call_id is not None:
-        error = ProtocolError(f"No call with id '{call_id}' was found.", code="call_not_found", param="call_id")
-        service.metrics.refused.labels("call_not_found").inc()
-        await websocket.send_denial_response(error_response(404, error))
+        await serve_sideband(websocket, call_id)
         return
     try:
         with service.slot() as models:
@@ -57,17 +58,18 @@ async def realtime(websocket: WebSocket) -> None:
 
 async def _serve(websocket: WebSocket, service: Service, models: ServedModels) -> None:
     try:
-        opening = read_opening(websocket)
-        pipeline = _pipeline(models, opening)
+        opening = read_opening(websocket, models)
+        start = _start(models, opening, secret_of(websocket), service.settings.instructions)
     except ProtocolError as error:
         service.metrics.refused.labels(str(error.code)).inc()
         _log.warning("session refused", code=error.code, reason=error.message)
         await WebSocketConnection(websocket, Ga(), service.metrics).refuse(error)
         return
     connection = WebSocketConnection(websocket, opening.dialect, service.metrics)
+    pipeline = start.pipeline
     session = Session(
         pipeline,
-        _config(opening, pipeline, service.settings.instructions),
+        heard_at_16_khz(start.config) if opening.sixteen_kilohertz else start.config,
         limits=service.settings.limits,
         emit=connection.emit,
         same_model=partial(_same_model, models, pipeline),
@@ -80,7 +82,7 @@ async def _serve(websocket: WebSocket, service: Service, models: ServedModels) -
     service.metrics.sessions.labels(opening.type, reason).inc()
 
 
-def read_opening(websocket: WebSocket) -> Opening:
+def read_opening(websocket: WebSocket, models: ServedModels) -> Opening:
     """Return what the handshake's path, query, headers and subprotocols ask for.
 
     Raises:
@@ -91,45 +93,26 @@ def read_opening(websocket: WebSocket) -> Opening:
     if intent not in (None, "", "transcription"):
         message = f"Invalid value: '{intent}'. Supported values are: 'transcription'."
         raise ProtocolError(message, code="invalid_value", param="intent")
+    model = query.get("model") or query.get("deployment") or None
+    if model is not None and names_deployment(websocket) and not models.serves(model):
+        model = None
     return Opening(
         type="transcription" if intent == "transcription" else "realtime",
-        model=query.get("model") or query.get("deployment") or None,
+        model=model,
         dialect=choose_dialect(websocket),
+        sixteen_kilohertz=sends_16_khz(websocket),
     )
 
 
-def choose_dialect(websocket: WebSocket) -> Dialect:
-    """Return a translator for what the client speaks: by its headers, subprotocols, path and query.
-
-    Raises:
-        ProtocolError: a dialect that is not served.
-    """
-    asks_for_beta = (
-        "realtime=v1" in websocket.headers.get("openai-beta", "")
-        or _BETA_SUBPROTOCOL in websocket.scope["subprotocols"]
-        or (websocket.url.path.endswith("/openai/realtime") and "api-version" in websocket.query_params)
-    )
-    if asks_for_beta:
-        message = "The Realtime Beta API is not supported. Please use /v1/realtime for the GA API."
-        raise ProtocolError(message, code="beta_api_shape_disabled")
-    return Ga()
-
-
-def _pipeline(models: ServedModels, opening: Opening) -> Pipeline:
-    if opening.type == "transcription":
-        return models.resolve_transcription(opening.model)
-    return models.resolve(opening.model)
+def _start(models: ServedModels, opening: Opening, secret: ClientSecret | None, instructions: str) -> Start:
+    session = secret.session if secret is not None else None
+    if session is not None and session["type"] != opening.type:
+        raise wrong_type(session["type"], opening.type)
+    return start_session(models, instructions=instructions, type=opening.type, model=opening.model, session=session)
 
 
 def _same_model(models: ServedModels, pipeline: Pipeline, name: str) -> bool:
     return models.means(name, pipeline)
-
-
-def _config(opening: Opening, pipeline: Pipeline, instructions: str) -> SessionConfig:
-    voice = pipeline.voices[0].name if pipeline.voices else ""
-    return default_session_config(
-        model=opening.model or pipeline.name, voice=voice, instructions=instructions, type=opening.type
-    )
 
 
 def _client(websocket: WebSocket) -> str | None:

@@ -101,12 +101,11 @@ class Service:
             body["models"] = self._models.names
         return body
 
-    @contextmanager
-    def slot(self) -> Iterator[ServedModels]:
-        """Take one of the places for sessions.
+    def ready_models(self) -> ServedModels:
+        """Return the served models.
 
         Raises:
-            UnavailableError: not ready, stopping, or full.
+            UnavailableError: not ready, or stopping.
         """
         if self._models is None or self.state != "ready":
             message = {
@@ -114,6 +113,16 @@ class Service:
                 "failed": "The server could not load its models.",
             }.get(self.state, "The server is shutting down.")
             raise UnavailableError(_unavailable(message, "server_not_ready"), retry_after_s=2)
+        return self._models
+
+    @contextmanager
+    def slot(self) -> Iterator[ServedModels]:
+        """Take one of the places for sessions.
+
+        Raises:
+            UnavailableError: not ready, stopping, or full.
+        """
+        models = self.ready_models()
         if self._reserved >= self.settings.max_sessions:
             message = f"All {self.settings.max_sessions} sessions of this server are in use."
             raise UnavailableError(_unavailable(message, "session_limit_reached"), retry_after_s=5)
@@ -121,7 +130,7 @@ class Service:
         self._idle.clear()
         self.metrics.sessions_open.inc()
         try:
-            yield self._models
+            yield models
         finally:
             self._reserved -= 1
             self.metrics.sessions_open.dec()

@@ -27,7 +27,7 @@ class _Speech:
 
 @dataclass(slots=True)
 class _Output:
-    """What a response has said so far.
+    """What a response says.
 
     Attributes:
         done: whether the response has ended, so that no more speech comes.
@@ -36,33 +36,29 @@ class _Output:
 
     response_id: str
     speeches: list[_Speech] = field(default_factory=list)
+    frames: deque[tuple[_Speech, bytes]] = field(default_factory=deque)
     started: bool = False
     done: bool = False
     cleared: bool = False
 
     @property
-    def waiting(self) -> int:
-        return sum(speech.waiting for speech in self.speeches)
-
-    @property
     def played_out(self) -> bool:
-        return self.done and not self.waiting
+        return self.done and not self.frames
 
 
 class Playout:
-    """Encoded speech that waits to be played, in frames of FRAME_MS."""
+    """Encoded speech that waits to be played, in frames of FRAME_MS. Responses are played one after the other."""
 
     def __init__(self) -> None:
-        self._frames: deque[tuple[_Output, _Speech, bytes]] = deque()
         self._outputs: dict[str, _Output] = {}
 
     @property
     def waiting_ms(self) -> int:
         """Milliseconds of speech that wait."""
-        return len(self._frames) * FRAME_MS
+        return sum(len(output.frames) for output in self._outputs.values()) * FRAME_MS
 
     def add(self, response_id: str, item_id: str, frames: Sequence[bytes]) -> None:
-        """Add speech at the end; that of a response that was cleared is dropped."""
+        """Add speech at the end of a response's; that of a response that was cleared is dropped."""
         if not frames:
             return
         output = self._outputs.setdefault(response_id, _Output(response_id))
@@ -72,7 +68,7 @@ class Playout:
             output.speeches.append(_Speech(item_id))
         speech = output.speeches[-1]
         speech.waiting += len(frames)
-        self._frames.extend((output, speech, frame) for frame in frames)
+        output.frames.extend((speech, frame) for frame in frames)
 
     def end(self, response_id: str) -> None:
         """Take note that a response has ended: nothing is added to it any more."""
@@ -89,16 +85,15 @@ class Playout:
         A response has stopped when its last frame is over, not when that frame begins.
         """
         events: list[ServerEvent] = []
-        for output in [output for output in self._outputs.values() if output.played_out]:
+        while (output := self._current()) is not None and output.played_out:
             del self._outputs[output.response_id]
-            if output.started:
-                events.append(server_event("output_audio_buffer.stopped", response_id=output.response_id))
-        if not self._frames:
+            events.append(server_event("output_audio_buffer.stopped", response_id=output.response_id))
+        if output is None or not output.frames:
             return None, events
-        output, speech, frame = self._frames.popleft()
         if not output.started:
             output.started = True
             events.append(server_event("output_audio_buffer.started", response_id=output.response_id))
+        speech, frame = output.frames.popleft()
         speech.waiting -= 1
         speech.played += 1
         return frame, events
@@ -106,16 +101,21 @@ class Playout:
     def clear(self) -> list[Cut]:
         """Play nothing that waits any more, and return what was cut off, in the order in which it was to be played."""
         cuts: list[Cut] = []
-        for output in self._outputs.values():
+        for output in list(self._outputs.values()):
             if output.cleared or output.played_out:
                 continue
-            output.cleared = True
             last = output.speeches[-1]
             cuts.extend(
                 Cut(output.response_id, speech.item_id, speech.played * FRAME_MS, started=output.started)
                 for speech in output.speeches
                 if speech.waiting or speech is last
             )
-        self._frames.clear()
-        self._outputs = {key: output for key, output in self._outputs.items() if not (output.cleared and output.done)}
+            output.cleared = True
+            output.frames.clear()
+            if output.done:
+                del self._outputs[output.response_id]
         return cuts
+
+    def _current(self) -> _Output | None:
+        """Return the response whose turn it is."""
+        return next((output for output in self._outputs.values() if not output.cleared), None)

@@ -1,0 +1,82 @@
+"""What a session starts with, when its client says so before there is a session: calls and client secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from antiphon.pipeline.reply import Pipeline
+from antiphon.pipeline.voices import voice_names
+from antiphon.protocol.errors import ProtocolError, invalid_type
+from antiphon.protocol.schema import parse_client_event
+from antiphon.server.served_models import ServedModels
+from antiphon.session.config import SessionConfig, SessionType, default_session_config
+
+SessionObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a session starts with."""
+
+    pipeline: Pipeline
+    config: SessionConfig
+
+
+def check_session(session: Any) -> SessionObject:
+    """Return a `session` object that a client gave outside a session, checked as that of a `session.update` is.
+
+    Raises:
+        ProtocolError: the first mistake in it.
+    """
+    if not isinstance(session, dict):
+        raise invalid_type("session", "an object", session)
+    checked: SessionObject = parse_client_event({"type": "session.update", "session": session})["session"]
+    return checked
+
+
+def start_session(
+    models: ServedModels,
+    *,
+    instructions: str,
+    type: SessionType = "realtime",
+    model: str | None = None,
+    session: SessionObject | None = None,
+) -> Start:
+    """Return what a session starts with.
+
+    Args:
+        models: that are served.
+        instructions: what holds until the client says otherwise.
+        type: of the session, where no `session` says it.
+        model: that the client asked for beside `session`; None where it did not.
+        session: what `check_session` returned.
+
+    Raises:
+        ProtocolError: a model that is not served, or a configuration that cannot be.
+    """
+    kind: SessionType = session["type"] if session is not None else type
+    name = model or (session or {}).get("model")
+    pipeline = models.resolve_transcription(name) if kind == "transcription" else models.resolve(name)
+    config = default_session_config(
+        model=name or pipeline.name,
+        voice=pipeline.voices[0].name if pipeline.voices else "",
+        instructions=instructions,
+        type=kind,
+    )
+    if session is not None:
+        config = config.updated(
+            session,
+            assistant_audio_present=False,
+            voices=voice_names(pipeline.voices),
+            same_model=partial(models.means, pipeline=pipeline),
+        )
+    return Start(pipeline, config)
+
+
+def wrong_type(bound: SessionType, asked: SessionType) -> ProtocolError:
+    """Return the error for a client secret that is used for a session of another type than its own."""
+    hint = " Connect with ?intent=transcription." if bound == "transcription" else ""
+    message = f"This client secret is for {bound} sessions and cannot open a {asked} session.{hint}"
+    return ProtocolError(message, code="invalid_session_type", param="session.type")
