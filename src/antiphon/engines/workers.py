@@ -61,7 +61,7 @@ class Workers:
     def __init__(self, name: str, threads: int) -> None:
         self._jobs: list[_Job] = []
         self._numbers = itertools.count()
-        self._running = 0
+        self._running: list[_Job] = []
         self._closed = False
         self._condition = threading.Condition()
         self._threads = [
@@ -83,7 +83,7 @@ class Workers:
         job = _Job(priority, next(self._numbers), work, Cancellation(), loop, future)
         with self._condition:
             if self._closed:
-                raise EngineError("the engine is closed", code="closed")
+                raise _closed()
             heapq.heappush(self._jobs, job)
             self._condition.notify()
         try:
@@ -99,16 +99,18 @@ class Workers:
     def load(self) -> EngineLoad:
         """Return how many jobs run and wait, and how many can run at once."""
         with self._condition:
-            return EngineLoad(self._running, len(self._jobs), len(self._threads))
+            return EngineLoad(len(self._running), len(self._jobs), len(self._threads))
 
     async def close(self) -> None:
-        """Fail what waits, let what runs see its cancellation, and join the threads. Idempotent."""
+        """Fail what waits, signal their Cancellation to the jobs that run, and join the threads. Idempotent."""
         with self._condition:
             self._closed = True
             waiting, self._jobs = self._jobs, []
+            for job in self._running:
+                job.cancellation.cancel()
             self._condition.notify_all()
         for job in waiting:
-            _settle(job, None, EngineError("the engine is closed", code="closed"))
+            _settle(job, None, _closed())
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
@@ -123,17 +125,24 @@ class Workers:
                 if self._closed:
                     return
                 job = heapq.heappop(self._jobs)
-                self._running += 1
+                self._running.append(job)
             result: Any = None
             error: BaseException | None = None
             try:
                 if not job.cancellation.cancelled:
                     result = job.work(job.cancellation)
+            except JobCancelled:
+                # Its asker has left, or the workers are being closed.
+                error = _closed()
             except BaseException as caught:  # noqa: BLE001 - handed to the asker, who awaits the future
                 error = caught
             with self._condition:
-                self._running -= 1
+                self._running.remove(job)
             _settle(job, result, error)
+
+
+def _closed() -> EngineError:
+    return EngineError("the engine is closed", code="closed")
 
 
 def _settle(job: _Job, result: Any, error: BaseException | None) -> None:
