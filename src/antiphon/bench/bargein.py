@@ -9,12 +9,13 @@ from typing import Any
 
 from antiphon.bench.connection import AUDIO_DELTAS, Event, Target
 from antiphon.bench.conversation import Conversation, SessionSetup, open_conversation
-from antiphon.bench.corpus import Recording
+from antiphon.bench.corpus import RATE, Recording
 from antiphon.bench.figures import PERCENTILE_COLUMNS, percentiles, summary
 from antiphon.bench.microphone import Spoken
 from antiphon.bench.report import Figures
 
-LONG_ANSWER = "Tell a very long story in many sentences. Never stop, never ask anything."
+_QUESTION = "Tell me a very long story about a ship and its crew, in at least forty sentences."
+"""Typed, and for a long answer: one that is complete cannot be interrupted any more, over a WebSocket."""
 
 _INTO_ANSWER_S = 0.2
 """How long after the answer's first audio the person speaks, s: models make speech faster than it is heard."""
@@ -49,7 +50,7 @@ class InterruptionTracker:
     """Follows the answer, and what is said over it."""
 
     def __init__(self) -> None:
-        """Begin before the question is asked."""
+        """Begin before the answer is asked for."""
         self.answering = asyncio.Event()
         self._response: str | None = None
         self._last_audio: float | None = None
@@ -90,11 +91,7 @@ class InterruptionTracker:
 
 
 async def measure_interruptions(
-    target: Target,
-    setup: SessionSetup,
-    question: Recording,
-    over: Sequence[Recording],
-    on_turn: Callable[[], None],
+    target: Target, setup: SessionSetup, over: Sequence[Recording], on_turn: Callable[[], None]
 ) -> list[Interruption]:
     """Ask for a long answer and speak over it, once for each recording in `over`, each time in a new session.
 
@@ -104,21 +101,23 @@ async def measure_interruptions(
     found = []
     for recording in over:
         async with open_conversation(target, setup) as conversation:
-            found.append(await _interrupt(conversation, question, recording))
+            found.append(await _interrupt(conversation, recording))
         on_turn()
     return found
 
 
-async def _interrupt(conversation: Conversation, question: Recording, over: Recording) -> Interruption:
+async def _interrupt(conversation: Conversation, over: Recording) -> Interruption:
     tracker = InterruptionTracker()
     conversation.listeners.append(tracker.take)
     await asyncio.sleep(_PAUSE_S)
-    conversation.microphone.say(question)
-    if not await conversation.connection.until(tracker.answering.is_set, _ANSWER_S + len(question.pcm) / 24_000):
+    question = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": _QUESTION}]}
+    await conversation.connection.send_event({"type": "conversation.item.create", "item": question})
+    await conversation.connection.send_event({"type": "response.create"})
+    if not await conversation.connection.until(tracker.answering.is_set, _ANSWER_S):
         return Interruption(over.name)
     await asyncio.sleep(_INTO_ANSWER_S)
     spoken = conversation.microphone.say(over)
-    await asyncio.sleep(len(over.pcm) / 24_000)
+    await asyncio.sleep(len(over.pcm) / RATE)
     await conversation.connection.until(lambda: tracker.done, _AFTER_S)
     return tracker.result(over.name, spoken)
 

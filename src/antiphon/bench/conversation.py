@@ -36,7 +36,6 @@ class SessionSetup:
         eagerness: for semantic_vad.
         transcribe: ask for transcripts of what is said.
         reply_tokens: most tokens of an answer; None for the server's own limit.
-        instructions: for the model; None for the server's own.
         chunk_ms: length of the chunks that the microphone sends.
     """
 
@@ -45,7 +44,6 @@ class SessionSetup:
     eagerness: Eagerness = "auto"
     transcribe: bool = True
     reply_tokens: int | None = None
-    instructions: str | None = None
     chunk_ms: int = 20
 
     def event(self) -> dict[str, Any]:
@@ -61,8 +59,6 @@ class SessionSetup:
         session: dict[str, Any] = {"type": "realtime", "audio": {"input": hearing, "output": {"format": pcm}}}
         if self.reply_tokens is not None:
             session["max_output_tokens"] = self.reply_tokens
-        if self.instructions is not None:
-            session["instructions"] = self.instructions
         return {"type": "session.update", "session": session}
 
 

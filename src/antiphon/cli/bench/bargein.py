@@ -30,19 +30,19 @@ def bargein(
     """Speak over answers: how fast they stop, and whether a mere "mm-hm" stops them."""
     from dataclasses import replace  # noqa: PLC0415 - keeps `antiphon --help` fast
 
-    from antiphon.bench.bargein import LONG_ANSWER, as_figures, as_results, measure_interruptions  # noqa: PLC0415
+    from antiphon.bench.bargein import as_figures, as_results, measure_interruptions  # noqa: PLC0415
     from antiphon.bench.corpus import BACKCHANNELS, load_recordings  # noqa: PLC0415
     from antiphon.bench.report import Report  # noqa: PLC0415
     from antiphon.cli.bench.running import label, run, serving, setup  # noqa: PLC0415
 
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
         sounds = load_recordings(BACKCHANNELS)
-        configured = replace(setup(turn_detection, silence_ms, eagerness), instructions=LONG_ANSWER, transcribe=False)
-        speech = [said[(index + 1) % len(said)] for index in range(times)]
+        configured = replace(setup(turn_detection, silence_ms, eagerness), transcribe=False)
+        speech = [said[index % len(said)] for index in range(times)]
         humming = [sounds[index % len(sounds)] for index in range(times)]
         async with serving(url, api_key, model, engines) as (target, _):
-            spoken = await measure_interruptions(target, configured, said[0], speech, step)
-            hummed = await measure_interruptions(target, configured, said[0], humming, step)
+            spoken = await measure_interruptions(target, configured, speech, step)
+            hummed = await measure_interruptions(target, configured, humming, step)
         found = as_results(label(configured), spoken, hummed)
         return Report("bargein", found, [as_figures(found)])
 
