@@ -19,13 +19,14 @@ _OBFUSCATION_BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class AudioDelta:
-    """A `response.output_audio.delta` event before it is encoded. `audio` is in the client's own format."""
+    """An audio delta event before it is encoded. `audio` is in the client's own format; `type` is its dialect's."""
 
     response_id: str
     item_id: str
     output_index: int
     content_index: int
     audio: bytes
+    type: str = "response.output_audio.delta"
 
 
 ServerEvent = dict[str, Any] | AudioDelta
@@ -82,7 +83,7 @@ def encode_event(event: ServerEvent) -> str:
     # writing the text directly leaves little to do beside the base64.
     audio = binascii.b2a_base64(event.audio, newline=False).decode("ascii")
     return (
-        f'{{"type":"response.output_audio.delta","event_id":"{new_id("event")}",'
+        f'{{"type":"{event.type}","event_id":"{new_id("event")}",'
         f'"response_id":"{event.response_id}","item_id":"{event.item_id}",'
         f'"output_index":{event.output_index},"content_index":{event.content_index},"delta":"{audio}"}}'
     )

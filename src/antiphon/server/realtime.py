@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -19,7 +19,7 @@ from antiphon.server.security import chosen_subprotocol
 from antiphon.server.served_models import ServedModels
 from antiphon.server.service import Service, UnavailableError
 from antiphon.server.starting import Start, start_session, wrong_type
-from antiphon.session.config import SessionType
+from antiphon.session.config import SessionConfig, SessionType
 from antiphon.session.session import Session
 from antiphon.transports.websocket import WebSocketConnection
 
@@ -30,11 +30,17 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a handshake asks for."""
+    """What a handshake asks for.
+
+    Attributes:
+        model: name of the model; None for the default one.
+        deployment: Azure's name for the default model.
+    """
 
     type: SessionType
     model: str | None
     dialect: Dialect
+    deployment: str | None
     sixteen_kilohertz: bool
 
 
@@ -69,7 +75,7 @@ async def _serve(websocket: WebSocket, service: Service, models: ServedModels) -
     pipeline = start.pipeline
     session = Session(
         pipeline,
-        heard_at_16_khz(start.config) if opening.sixteen_kilohertz else start.config,
+        _as_opened(start.config, opening),
         limits=service.settings.limits,
         emit=connection.emit,
         same_model=partial(_same_model, models, pipeline),
@@ -94,14 +100,20 @@ def read_opening(websocket: WebSocket, models: ServedModels) -> Opening:
         message = f"Invalid value: '{intent}'. Supported values are: 'transcription'."
         raise ProtocolError(message, code="invalid_value", param="intent")
     model = query.get("model") or query.get("deployment") or None
-    if model is not None and names_deployment(websocket) and not models.serves(model):
-        model = None
+    deployment = model if model is not None and names_deployment(websocket) and not models.serves(model) else None
     return Opening(
         type="transcription" if intent == "transcription" else "realtime",
-        model=model,
+        model=model if deployment is None else None,
         dialect=choose_dialect(websocket),
+        deployment=deployment,
         sixteen_kilohertz=sends_16_khz(websocket),
     )
+
+
+def _as_opened(config: SessionConfig, opening: Opening) -> SessionConfig:
+    if opening.deployment is not None:
+        config = replace(config, model=opening.deployment)
+    return heard_at_16_khz(config) if opening.sixteen_kilohertz else config
 
 
 def _start(models: ServedModels, opening: Opening, secret: ClientSecret | None, instructions: str) -> Start:

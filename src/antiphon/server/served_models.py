@@ -64,6 +64,14 @@ class ServedModels:
         """
         return self._pipelines.get(name or "", self.default)
 
+    def serves(self, name: str) -> bool:
+        """Return whether a client may ask for `name`."""
+        try:
+            self.resolve(name)
+        except ProtocolError:
+            return False
+        return True
+
     def means(self, name: str, pipeline: Pipeline) -> bool:
         """Return whether a client that says `name` means `pipeline`."""
         try:
