@@ -157,6 +157,8 @@ class CascadeSpec:
 
 EMBEDDED = CascadeSpec(
     vad=EngineSpec("silero"),
+    turn=EngineSpec("smart-turn"),
+    denoise=EngineSpec("gtcrn"),
     transcription=EngineSpec("whisper"),
     llm=EngineSpec("llamacpp"),
     tts=EngineSpec("hibari"),
