@@ -192,7 +192,7 @@ def as_figures(results: dict[str, Any], label: str) -> Figures:
 
 
 def _pair(middle: float | None, tail: float | None) -> str | None:
-    return None if middle is None else f"{middle}/{tail}"
+    return None if middle is None or tail is None else "/".join(f"{ms:.{int(ms < 100)}f}" for ms in (middle, tail))
 
 
 async def _start_client(target: Target, plan: SessionsPlan, sessions: int) -> asyncio.subprocess.Process:
