@@ -18,37 +18,45 @@ NODE_PROGRAMS = HERE / "js"
 
 def install_python(cache: Path) -> Path:
     """Return the interpreter of a virtual environment with the packages of python/requirements.txt."""
+    requirements = PYTHON_PROGRAMS / "requirements.txt"
 
     def install(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", str(folder)])
         pip = [str(_interpreter(folder)), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-        _run([*pip, "-r", str(PYTHON_PROGRAMS / "requirements.txt")])
+        _run([*pip, "-r", str(requirements)])
 
-    requirements = (PYTHON_PROGRAMS / "requirements.txt").read_bytes()
-    return _interpreter(_installed(cache, "python", requirements + sys.version.encode(), install))
+    with FileLock(cache / "python.lock"):
+        return _interpreter(_installed(cache, "python", requirements.read_bytes() + sys.version.encode(), install))
 
 
 def install_node(cache: Path, npm: str) -> Path:
-    """Return a folder with the packages of js/package.json and the programs that import them from there."""
+    """Return a folder with the packages of js/package.json and the programs, which import only from beside them."""
+    manifest = NODE_PROGRAMS / "package.json"
 
     def install(folder: Path) -> None:
-        shutil.copytree(NODE_PROGRAMS, folder)
+        folder.mkdir()
+        shutil.copy(manifest, folder)
         options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
         _run([npm, "install", *options, "--prefix", str(folder)])
 
-    programs = b"".join(path.read_bytes() for path in sorted(NODE_PROGRAMS.iterdir()) if path.is_file())
-    return _installed(cache, "node", programs, install)
+    with FileLock(cache / "node.lock"):
+        folder = _installed(cache, "node", manifest.read_bytes(), install)
+        for program in NODE_PROGRAMS.glob("*.mjs"):
+            copy = folder / program.name
+            if not copy.exists() or copy.read_bytes() != program.read_bytes():
+                shutil.copy(program, copy)
+    return folder
 
 
 def _installed(cache: Path, name: str, contents: bytes, install: Callable[[Path], None]) -> Path:
-    """Return the folder for `contents`; what another test process is installing is waited for."""
+    """Return the folder for `contents`, installed now if need be; those for other contents are removed then."""
     folder = cache / f"{name}-{hashlib.sha256(contents).hexdigest()[:12]}"
     complete = cache / f"{folder.name}.complete"
-    with FileLock(cache / f"{name}.lock"):
-        if not complete.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            install(folder)
-            complete.touch()
+    if not complete.exists():
+        for old in cache.glob(f"{name}-*"):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        install(folder)
+        complete.touch()
     return folder
 
 
