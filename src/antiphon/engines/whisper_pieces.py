@@ -13,10 +13,10 @@ from antiphon.engines.loudness import FRAME, loud_frames
 MOST_AUDIO = 28 * HEARING_RATE
 """Samples (28 s) that can be read at once: Whisper's window, less the silence that shows it the end."""
 
-SHORTEST_S = 3.0
+SHORTEST_S = 8.0
 """Pieces of a stream are at least this long: Whisper needs some context."""
 
-LONGEST_S = 12.0
+LONGEST_S = 20.0
 """Pieces of a stream are at most this long, pause or not: it bounds the cost of what is left at the end."""
 
 _PAUSE_MS = 300
