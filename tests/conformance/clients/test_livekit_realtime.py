@@ -1,26 +1,81 @@
-"""livekit-plugins-openai's `RealtimeModel`, on its own and under an agent."""
+"""livekit-plugins-openai's `RealtimeModel`: as OpenAI's client, and as Azure's with and without an API version."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from livekit import rtc
-from livekit.agents import APIConnectOptions, llm
+from livekit.agents import llm
 from livekit.agents.llm import ChatContext, FunctionCall, FunctionCallOutput, GenerationCreatedEvent, function_tool
 from livekit.plugins.openai.realtime import RealtimeModel, RealtimeSession
 
 from tests.conformance.audio import RATE, Pcm, pieces, tone
 from tests.conformance.clients.stimuli import SPEECH, TIMEOUT
+from tests.conformance.recorder import Event, Frame, FrameChecker
 from tests.conformance.tap import Tap
 
-RETRY_AT_ONCE = APIConnectOptions(max_retry=3, retry_interval=0.01, timeout=TIMEOUT)
+
+class Unchecked(FrameChecker):
+    """Keeps the frames of a dialect; what is wrong with them the client has to say."""
+
+    def sent(self, data: str | bytes) -> None:
+        self.recording.frames.append(Frame("sent", time.monotonic(), json.loads(data)))
+
+    def received(self, data: str | bytes) -> Event:
+        event: Event = json.loads(data)
+        self.recording.frames.append(Frame("received", time.monotonic(), event))
+        return event
+
+
+@dataclass(frozen=True)
+class Service:
+    """A tap in front of a server, and who the client takes the server for."""
+
+    tap: Tap
+    kind: str
+
+    def model(self, **options: Any) -> RealtimeModel:
+        """Return a model that connects to the service.tap."""
+        host = f"http://127.0.0.1:{self.tap.port}"
+        if self.kind == "openai":
+            return RealtimeModel(base_url=f"{host}/v1", api_key="any", **options)
+        if self.kind == "azure":
+            options["entra_token"] = "any"
+        else:
+            options |= {"api_key": "any", "api_version": "2024-10-01-preview"}
+        return RealtimeModel.with_azure(azure_deployment="our-own-name", azure_endpoint=host, **options)
+
+
+@asynccontextmanager
+async def serving_as(kind: str, url: str) -> AsyncIterator[Service]:
+    async with Tap(url, checker=Unchecked if kind == "azure with api-version" else FrameChecker) as tap:
+        yield Service(tap, kind)
+
+
+KINDS = ["openai", "azure", "azure with api-version"]
+
+
+@pytest.fixture(params=KINDS)
+async def service(request: pytest.FixtureRequest, stand_in: str) -> AsyncIterator[Service]:
+    """A server whose engines answer at once."""
+    async with serving_as(request.param, stand_in) as service:
+        yield service
+
+
+@pytest.fixture(params=KINDS)
+async def slow_service(request: pytest.FixtureRequest, slow_stand_in: str) -> AsyncIterator[Service]:
+    """A server whose model takes seconds, so that there is time to interrupt it."""
+    async with serving_as(request.param, slow_stand_in) as service:
+        yield service
 
 
 @function_tool
@@ -126,14 +181,8 @@ class Conversing:
 
 
 @asynccontextmanager
-async def conversing(tap: Tap, **options: Any) -> AsyncIterator[Conversing]:
-    options = {
-        "base_url": f"http://127.0.0.1:{tap.port}/v1",
-        "api_key": "any",
-        "conn_options": RETRY_AT_ONCE,
-        **options,
-    }
-    model = RealtimeModel(**options)
+async def conversing(service: Service, **options: Any) -> AsyncIterator[Conversing]:
+    model = service.model(**options)
     session = model.session()
     try:
         client = Conversing(session)
@@ -147,7 +196,7 @@ async def conversing(tap: Tap, **options: Any) -> AsyncIterator[Conversing]:
 @pytest.fixture(autouse=True)
 def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     """The client logs what it cannot make sense of, and goes on; a test lists here what it expects."""
-    expected: list[str] = []
+    expected = ["`api_version` parameter"]
     with caplog.at_level(logging.WARNING, "livekit"):
         yield expected
     records = [record for record in caplog.get_records("call") if record.name.startswith("livekit")]
@@ -159,8 +208,8 @@ def texts(context: ChatContext) -> list[tuple[str, str | None]]:
     return [(item.role, item.text_content) for item in context.items if item.type == "message"]
 
 
-async def test_a_spoken_turn(tap: Tap) -> None:
-    async with conversing(tap) as client:
+async def test_a_spoken_turn(service: Service) -> None:
+    async with conversing(service) as client:
         client.speak()
         (generation,) = await client.seen("generation_created")
         assert not generation.user_initiated
@@ -179,8 +228,8 @@ async def test_a_spoken_turn(tap: Tap) -> None:
     assert not metrics.cancelled
 
 
-async def test_several_turns_at_other_rates(tap: Tap) -> None:
-    async with conversing(tap) as client:
+async def test_several_turns_at_other_rates(service: Service) -> None:
+    async with conversing(service) as client:
         for turn in range(1, 4):
             stereo = np.repeat(np.repeat(SPEECH, 2), 2).reshape(-1, 960, 2)  # 48 kHz, as from a room
             for frame in stereo:
@@ -191,8 +240,8 @@ async def test_several_turns_at_other_rates(tap: Tap) -> None:
             assert [role for role, _ in texts(client.session.chat_ctx)] == ["user", "assistant"] * turn
 
 
-async def test_a_reply_on_request(tap: Tap) -> None:
-    async with conversing(tap) as client:
+async def test_a_reply_on_request(service: Service) -> None:
+    async with conversing(service) as client:
         await client.session.update_instructions("Be brief.")
         generation = await client.session.generate_reply(instructions="Greet the user.")
         assert generation.user_initiated
@@ -200,20 +249,20 @@ async def test_a_reply_on_request(tap: Tap) -> None:
         assert said.samples > RATE
         assert client.reports["generation_created"] == [generation]
         assert texts(client.session.chat_ctx) == [("assistant", said.text)]
-    (created,) = tap.connections[0].recording.received("response.created")
+    (created,) = service.tap.connections[0].recording.received("response.created")
     assert created["response"]["metadata"]["client_event_id"].startswith("response_create_")
 
 
-async def test_a_text_reply(tap: Tap) -> None:
-    async with conversing(tap, modalities=["text"]) as client:
+async def test_a_text_reply(service: Service) -> None:
+    async with conversing(service, modalities=["text"]) as client:
         said = await client.reply()
     assert said.modalities == ["text"]
     assert said.text.startswith("Hello")
     assert said.samples == 0
 
 
-async def test_a_tool_round_trip(tap: Tap) -> None:
-    async with conversing(tap) as client:
+async def test_a_tool_round_trip(service: Service) -> None:
+    async with conversing(service) as client:
         await client.session.update_tools([get_weather])
         context = client.session.chat_ctx
         context.add_message(role="user", content="What is the weather in Paris?")
@@ -237,8 +286,8 @@ async def test_a_tool_round_trip(tap: Tap) -> None:
         assert [call.name for call in named.calls] == ["get_weather"]
 
 
-async def test_interrupting_and_truncating(slow_tap: Tap) -> None:
-    async with conversing(slow_tap) as client:
+async def test_interrupting_and_truncating(slow_service: Service) -> None:
+    async with conversing(slow_service) as client:
         generation = await client.session.generate_reply()
         message = await anext(aiter(generation.message_stream))
         await anext(aiter(message.audio_stream))
@@ -251,12 +300,12 @@ async def test_interrupting_and_truncating(slow_tap: Tap) -> None:
         await anext(aiter(again.message_stream))
         client.session.interrupt()
         assert (await client.seen("metrics_collected", 2))[1].request_id == again.response_id
-    recording = slow_tap.connections[0].recording
+    recording = slow_service.tap.connections[0].recording
     assert [event["audio_end_ms"] for event in recording.received("conversation.item.truncated")] == [100]
 
 
-async def test_a_reply_that_was_not_heard_is_deleted(slow_tap: Tap) -> None:
-    async with conversing(slow_tap) as client:
+async def test_a_reply_that_was_not_heard_is_deleted(slow_service: Service) -> None:
+    async with conversing(slow_service) as client:
         generation = await client.session.generate_reply()
         message = await anext(aiter(generation.message_stream))
         await anext(aiter(message.audio_stream))
@@ -267,8 +316,8 @@ async def test_a_reply_that_was_not_heard_is_deleted(slow_tap: Tap) -> None:
         assert client.session.chat_ctx.items == []
 
 
-async def test_speaking_over_a_reply(slow_tap: Tap) -> None:
-    async with conversing(slow_tap) as client:
+async def test_speaking_over_a_reply(slow_service: Service) -> None:
+    async with conversing(slow_service) as client:
         client.speak()
         first = (await client.seen("generation_created"))[0]
         message = await anext(aiter(first.message_stream))
@@ -287,9 +336,9 @@ async def test_speaking_over_a_reply(slow_tap: Tap) -> None:
         assert roles == ["user", "assistant", "user", "assistant"]
 
 
-async def test_a_reply_given_up_before_it_came(slow_tap: Tap, complaints: list[str]) -> None:
+async def test_a_reply_given_up_before_it_came(slow_service: Service, complaints: list[str]) -> None:
     complaints.append("discarding response that arrived")
-    async with conversing(slow_tap) as client:
+    async with conversing(slow_service) as client:
         client.session.generate_reply().cancel()
         await asyncio.sleep(0)  # the cancellation goes out in the next round of the loop
         second = await client.session.generate_reply()
@@ -298,13 +347,13 @@ async def test_a_reply_given_up_before_it_came(slow_tap: Tap, complaints: list[s
         client.session.interrupt()
         (metrics,) = await client.seen("metrics_collected")
         assert metrics.request_id == second.response_id
-    first, _ = slow_tap.connections[0].recording.received("response.done")
+    first, _ = slow_service.tap.connections[0].recording.received("response.done")
     assert first["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
 
 
-async def test_a_second_reply_at_once_is_refused(slow_tap: Tap, complaints: list[str]) -> None:
+async def test_a_second_reply_at_once_is_refused(slow_service: Service, complaints: list[str]) -> None:
     complaints.append("returned an error")
-    async with conversing(slow_tap) as client:
+    async with conversing(slow_service) as client:
         first = await client.session.generate_reply()
         with pytest.raises(llm.RealtimeError, match="already has an active response"):
             await client.session.generate_reply()
@@ -313,8 +362,8 @@ async def test_a_second_reply_at_once_is_refused(slow_tap: Tap, complaints: list
         client.reports["error"].clear()
 
 
-async def test_context_edits(tap: Tap) -> None:
-    async with conversing(tap) as client:
+async def test_context_edits(service: Service) -> None:
+    async with conversing(service) as client:
         context = ChatContext.empty()
         context.add_message(role="system", content="Answer in verse.")
         first = context.add_message(role="user", content="My name is Alice.")
@@ -344,8 +393,10 @@ async def test_context_edits(tap: Tap) -> None:
         assert client.session.chat_ctx.items == []
 
 
-async def test_manual_turns(tap: Tap) -> None:
-    async with conversing(tap, turn_detection=None) as client:
+# To Azure with an API version the client cannot say that turn detection is off.
+@pytest.mark.parametrize("service", ["openai", "azure"], indirect=True)
+async def test_manual_turns(service: Service) -> None:
+    async with conversing(service, turn_detection=None) as client:
         for turn in range(1, 3):
             client.speak(tone(500))
             client.session.commit_audio()
@@ -358,29 +409,30 @@ async def test_manual_turns(tap: Tap) -> None:
         assert client.reports["input_speech_started"] == []
 
 
-async def test_changing_options(tap: Tap) -> None:
-    async with conversing(tap, input_audio_noise_reduction="near_field") as client:
+@pytest.mark.parametrize("service", ["openai", "azure"], indirect=True)
+async def test_changing_options(service: Service) -> None:
+    async with conversing(service, input_audio_noise_reduction="near_field") as client:
         client.session.update_options(
             voice="alloy", speed=1.25, tool_choice="none", max_response_output_tokens=2, tracing="auto"
         )
         said = await client.reply()
         assert len(said.text.split()) == 2
-    sessions = [event["session"] for event in tap.connections[0].recording.received("session.updated")]
+    sessions = [event["session"] for event in service.tap.connections[0].recording.received("session.updated")]
     assert sessions[-1]["audio"]["output"] | {"voice": "alloy", "speed": 1.25} == sessions[-1]["audio"]["output"]
     assert sessions[-1]["audio"]["input"]["noise_reduction"]["type"] == "near_field"
 
 
 @pytest.mark.parametrize("code", [1001, 1011])
-async def test_reconnecting(tap: Tap, code: int, complaints: list[str]) -> None:
+async def test_reconnecting(service: Service, code: int, complaints: list[str]) -> None:
     complaints += ["Error in _recv_task", "connection failed, retrying"]
-    async with conversing(tap) as client:
+    async with conversing(service) as client:
         await client.session.update_tools([get_weather])
         context = ChatContext.empty()
         context.add_message(role="user", content="My name is Alice.")
         await client.session.update_chat_ctx(context)
         said = await client.reply()
         before = texts(client.session.chat_ctx)
-        await tap.disconnect(code)
+        await service.tap.disconnect(code)
         await client.seen("session_reconnected")
         (call,) = (await client.reply(tool_choice="required")).calls
         assert call.name == "get_weather"
@@ -388,11 +440,11 @@ async def test_reconnecting(tap: Tap, code: int, complaints: list[str]) -> None:
         client.speak()
         assert (await listen((await client.seen("generation_created", 3))[2])).samples > RATE
         client.reports["error"].clear()  # the lost connection
-    assert len(tap.connections) == 2
+    assert len(service.tap.connections) == 2
 
 
-async def test_a_fresh_connection_every_so_often(tap: Tap) -> None:
-    async with conversing(tap, max_session_duration=0.5) as client:
+async def test_a_fresh_connection_every_so_often(service: Service) -> None:
+    async with conversing(service, max_session_duration=0.5) as client:
         assert (await client.reply()).text
         await client.seen("session_reconnected", 2)
         assert (await client.reply()).text
