@@ -263,7 +263,9 @@ async def test_cancel(slow_stand_in: str) -> None:
         await client.send({"type": "response.cancel"})
         response = await done(client, response["id"])
         assert response["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
-        assert response["usage"] is not None
+        # The context was read and words were made, whether or not they were wanted in the end.
+        assert response["usage"]["input_tokens"] > 0
+        assert response["usage"]["output_token_details"]["text_tokens"] > 0
         error = await failure(client, await client.send({"type": "response.cancel"}))
         assert error["code"] == "response_cancel_not_active"
         assert error["message"].startswith("Cancellation failed")
