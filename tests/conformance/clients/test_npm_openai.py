@@ -63,7 +63,7 @@ def events(reports: Reports, kind: str) -> list[Any]:
     return [report["event"] for report in reports.of("event") if report["event"]["type"] == kind]
 
 
-@pytest.mark.parametrize("scenario", ["spoken_turn", "spoken_turn_in_a_browser"])
+@pytest.mark.parametrize("scenario", ["spoken_turn", "spoken_turn_in_a_browser", "spoken_turn_with_azure"])
 async def test_a_spoken_turn(program: Program, tls_tap: Tap, scenario: str) -> None:
     reports = await program.play(scenario, url(tls_tap))
     assert reports.of("error") == []

@@ -1,6 +1,6 @@
 // The openai package's realtime connections, as a program. They speak TLS only.
 
-import OpenAI from 'openai';
+import OpenAI, { AzureOpenAI } from 'openai';
 import { OpenAIRealtimeWebSocket } from 'openai/realtime/websocket';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
 import { WebSocket } from 'ws';
@@ -79,6 +79,12 @@ await main({
   spoken_turn_in_a_browser: async (url) => {
     globalThis.WebSocket = WebSocket;
     await spokenTurn(await new Talk(new OpenAIRealtimeWebSocket({ model: 'gpt-realtime' }, client(url))).open());
+  },
+
+  spoken_turn_with_azure: async (url) => {
+    const azure = new AzureOpenAI({ apiKey: 'any', apiVersion: '2025-08-28', endpoint: new URL(url.replace(/^wss:/, 'https:')).origin });
+    const realtime = await OpenAIRealtimeWS.azure(azure, { deploymentName: 'our-own-name' });
+    await spokenTurn(await new Talk(realtime).open());
   },
 
   tool: async (url) => {
