@@ -1,7 +1,8 @@
 """Signs that a transcript of Whisper's is not what was said. Pure.
 
 Whisper repeats itself, stops early, or makes up a phrase where nobody spoke. The thresholds below were set on recorded
-telephone prompts, clean, cut short, sped up and with noise, and on noise alone; docs/decisions has the measurements.
+telephone prompts, clean, cut short, sped up and with noise, and on noise alone;
+docs/decisions/0040 has the measurements.
 """
 
 from __future__ import annotations
