@@ -35,6 +35,11 @@ class Reply:
     While nobody has adopted it, it is a draft: what it makes is kept in `held`, and when its look-ahead is used up
     the pipeline waits.
 
+    Attributes:
+        held: what a draft has made.
+        failure: why a draft cannot be completed.
+        request: what the pipeline was asked, once that is known.
+
     Args:
         state: the session's.
         prepare: makes the request; may wait for the model to count tokens.
@@ -43,6 +48,7 @@ class Reply:
     def __init__(self, state: SessionState, prepare: Callable[[], Awaitable[ReplyRequest]]) -> None:
         self.held: list[ReplyEvent] = []
         self.failure: EngineError | None = None
+        self.request: ReplyRequest | None = None
         self._state = state
         self._prepare = prepare
         self._ahead = asyncio.Semaphore(state.limits.reply_lookahead)
@@ -76,8 +82,8 @@ class Reply:
 
     async def _run(self) -> None:
         try:
-            request = await self._prepare()
-            async with aclosing(self._state.pipeline.reply(request)) as events:
+            self.request = await self._prepare()
+            async with aclosing(self._state.pipeline.reply(self.request)) as events:
                 async for event in events:
                     await self._ahead.acquire()
                     self._state.notify(ReplyProgress(self, event))

@@ -81,6 +81,11 @@ class Response:
         return self._conversation is None
 
     @property
+    def written(self) -> str:
+        """What the model has written, function calls included."""
+        return "".join(piece for output in self._outputs for piece in output.text)
+
+    @property
     def has_speech(self) -> bool:
         """Whether it has sent audio."""
         return self._samples > 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from antiphon.engines.base import EngineError, Usage
+from antiphon.engines.base import EngineError, Message, TextPart, Usage
 from antiphon.pipeline.reply import ReplyEnd, ReplyEvent, ReplyMoment, ReplySpeech, ReplyText, ReplyToolCall
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
@@ -24,6 +25,9 @@ CancelReason = Literal["turn_detected", "client_cancelled"]
 
 _UNLIMITED = 2_147_483_647
 """What `rate_limits.updated` says of a server that has no rate limit: no client may take it for exhausted."""
+
+_COUNT_S = 0.1
+"""How long the end of a stopped response waits for its tokens to be counted, in seconds."""
 
 _REPLY_MOMENTS: dict[str, Moment] = {
     "first_token": "first_token",
@@ -266,6 +270,8 @@ class Responses:
         if active.reply is not None:
             active.reply.stop()
         del self._active[response.id]
+        if active.usage is None and active.reply is not None:
+            active.usage = await self._count(active.reply, response)
         usage = response_usage(active.usage, heard_ms=_heard_ms(active.context), spoken_ms=response.audio_ms)
         await self._state.emit_all(response.finish(status, details, usage))
         await self._state.emit(_rate_limits())
@@ -278,6 +284,21 @@ class Responses:
         if self._queued is not None and not self.busy:
             queued, self._queued = self._queued, None
             await self.create(queued.config, answers=queued.item, timeline=queued.timeline)
+
+    async def _count(self, reply: Reply, response: Response) -> Usage | None:
+        """Count the tokens of a reply that was stopped before the model could say."""
+        if reply.request is None:
+            return None
+        count = self._state.pipeline.count_tokens
+        generation = reply.request.generation
+        try:
+            async with asyncio.timeout(_COUNT_S):
+                read = await count(generation.messages, generation.tools)
+                written = await count((Message("assistant", (TextPart(response.written),)),)) if response.written else 0
+        except (EngineError, TimeoutError) as error:
+            log.info("tokens of a stopped reply could not be counted", error=str(error))
+            return None
+        return Usage(read, written)
 
     def _turn_finished(self, timeline: TurnTimeline) -> None:
         log.info(

@@ -78,10 +78,12 @@ class UserItems:
             )
 
     def transcribe_created(self, item: Item) -> None:
-        """Begin to find out what the audio of an item that the client made says, unless it said so itself."""
+        """Begin to find out what the audio of an item that the client made says, unless it said so itself.
+
+        For the model only: clients are told transcripts of what went through the input audio buffer.
+        """
         audio = item.audio.get(item.heard_index)
         if audio is not None and audio.heard is not None and item.transcript_state == "none":
-            item.tells_transcript = self._client_reads
             self.transcribe(item, audio.heard)
 
     def settle(self, item: Item, job: TranscriptionJob) -> None:
