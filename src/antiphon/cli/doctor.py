@@ -20,7 +20,7 @@ import typer
 if TYPE_CHECKING:
     from antiphon.config import Settings
 
-_PACKAGES = ("openai", "fastapi", "uvicorn", "uvloop", "websockets", "numpy", "soxr", "av")
+_PACKAGES = ("openai", "fastapi", "uvicorn", "uvloop", "websockets", "numpy", "av")
 _LOCAL_PACKAGES = ("onnxruntime", "ctranslate2", "faster-whisper", "xllamacpp", "hibari-tts", "scipy")
 _SIMD = ("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "sve")
 _MIN_MEMORY_GB = 2.0
