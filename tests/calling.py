@@ -178,7 +178,7 @@ class Caller:
                 frame = await track.recv()
                 assert isinstance(frame, av.AudioFrame)
                 samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
-                self.heard.append(samples[:, 0].astype(np.int16))
+                self.heard.append(np.repeat(samples[:, 0].astype(np.int16), RATE // frame.sample_rate))
         except MediaStreamError:
             return
 

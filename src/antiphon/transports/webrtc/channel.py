@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCDtlsTransport
-from aiortc.rtcsctptransport import SCTP_DATA_UNORDERED, DataChunk, InboundStream, RTCSctpTransport
+from aiortc.rtcsctptransport import SCTP_DATA_UNORDERED, Chunk, DataChunk, InboundStream, RTCSctpTransport
 from aiortc.utils import uint16_add
 
 from antiphon.protocol.errors import ProtocolError, error_event
@@ -67,6 +67,12 @@ class BoundedSctpTransport(RTCSctpTransport):
             _log.warning("the client fills its data channels beyond every bound")
             await self._abort()
             self._set_state(self.State.CLOSED)
+
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        try:
+            await super()._send_chunk(chunk)
+        except ConnectionError:
+            _log.debug("the client is gone")  # the call watches the connection below
 
     async def _receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
         try:

@@ -125,7 +125,7 @@ def parse_offer(text: str) -> Offer:
         codecs=codecs,
         sends=direction in ("sendrecv", "sendonly"),
         listens=direction in ("sendrecv", "recvonly"),
-        mid_extension=next((known.id for known in audio.rtp.headerExtensions if known.uri == MID_EXTENSION), None),
+        mid_extension=_mid_extension(audio),
         channel=_channel(data) if data is not None else None,
         ice=audio.ice,
         candidates=_candidates(audio),
@@ -234,7 +234,7 @@ def _common_codecs(audio: MediaDescription) -> tuple[AudioCodec, ...]:
         codec = described.get(payload_type)
         name = codec.name.lower() if codec is not None else _STATIC_CODECS.get(payload_type, "").lower()
         clock_rate = _CLOCK_RATES.get(name)
-        if clock_rate is None or (codec is not None and codec.clockRate != clock_rate):
+        if clock_rate is None or payload_type > 127 or (codec is not None and codec.clockRate != clock_rate):
             continue
         fec = codec is not None and str(codec.parameters.get("useinbandfec", 0)) == "1"
         known: CodecName = "opus" if name == "opus" else "pcmu" if name == "pcmu" else "pcma"
@@ -242,8 +242,15 @@ def _common_codecs(audio: MediaDescription) -> tuple[AudioCodec, ...]:
     return tuple(found)
 
 
+def _mid_extension(audio: MediaDescription) -> int | None:
+    """Return the number of the extension that names the section; only those of one byte (RFC 8285) are written."""
+    ids = (known.id for known in audio.rtp.headerExtensions if known.uri == MID_EXTENSION)
+    return next((id for id in ids if 1 <= id <= 14), None)
+
+
 def _is_channel(media: MediaDescription) -> bool:
-    return media.kind == "application" and media.profile.endswith("DTLS/SCTP") and media.sctp_port is not None
+    over_sctp = media.kind == "application" and media.profile.endswith("DTLS/SCTP")
+    return over_sctp and media.sctp_port is not None and 0 < media.sctp_port < 65536
 
 
 def _channel(media: MediaDescription) -> EventChannelOffer:

@@ -11,7 +11,7 @@ import ipaddress
 import random
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import aioice
 import ifaddr
@@ -235,8 +235,7 @@ class SharedPort(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket."""
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101 - by create_datagram_endpoint
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
         bound = transport.get_extra_info("socket")
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
