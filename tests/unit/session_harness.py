@@ -57,13 +57,18 @@ class Conversing:
         self.session = session
         self.received: list[Event] = []
         self.checker = OrderChecker()
+        self.failure: AssertionError | None = None
         self._arrived = asyncio.Event()
 
     async def emit(self, event: ServerEvent) -> None:
         """Take an event of the session."""
         frame = orjson.loads(encode_event(event))
-        validate_server_event(frame)
-        self.checker.feed("received", frame)
+        try:
+            validate_server_event(frame)
+            self.checker.feed("received", frame)
+        except AssertionError as failure:
+            self.failure = self.failure or failure
+            raise
         self.received.append(frame)
         self._arrived.set()
 
@@ -144,4 +149,6 @@ async def conversing(
     finally:
         session.end("client_closed")
         await running
+        if client.failure is not None:  # for the session, which it was raised in, it is one more internal error
+            raise client.failure
     assert asyncio.all_tasks() - before == set()

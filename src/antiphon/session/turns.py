@@ -171,6 +171,8 @@ class TurnTaking:
             if self._turn is not None:
                 self._drafting.transcribed(self._turn, job)
             return
+        if job.item.transcript_state != "pending":
+            return  # it ended while its turn was being closed, which has settled and told it
         self._items.settle(job.item, job)
         self._state.conversation.changed()
         await self._items.tell_transcript(job.item, job)
