@@ -8,7 +8,9 @@ schemas of @openai/agents-realtime drop a frame with null for an optional string
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
+from antiphon.session.timeline import Moment
 from tests.conformance.shapes import (
     Check,
     anything,
@@ -353,8 +355,20 @@ _FIELDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     "response.function_call_arguments.done": ({**_IN_ITEM, "call_id": filled, "name": filled, "arguments": text}, {}),
 }
 
+OWN_EVENTS: dict[str, dict[str, Check]] = {
+    "antiphon.turn.timeline": {
+        "item_id": SERVER_ITEM_ID,
+        "response_id": nullable(RESPONSE_ID),
+        "audio_ms": _COUNT,
+        "drafts": _COUNT,
+        "adopted": literal("nothing", "transcript", "reply"),
+        "since_speech_stopped_ms": record({}, dict.fromkeys(get_args(Moment), number(-1e9))),
+    },
+}
+"""Events beyond the protocol, which only clients get that asked for them."""
+
 _HEAD: dict[str, Check] = {"type": anything, "event_id": EVENT_ID}
 EVENTS: dict[str, Check] = {
     name: record({**_HEAD, **required}, optional) for name, (required, optional) in _FIELDS.items()
-}
+} | {name: record({**_HEAD, **fields}) for name, fields in OWN_EVENTS.items()}
 """The shape of every GA server event that applies over WebSocket, by its type."""

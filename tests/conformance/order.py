@@ -45,7 +45,7 @@ class OrderChecker:
         self._session = SessionOrder()
         self._conversation = ConversationOrder(recorded=recorded)
         self._hearing = HearingOrder()
-        self._replies = RepliesOrder(recorded=recorded)
+        self._replies = RepliesOrder(recorded=recorded, clock=self._clock)
         self._event_ids: set[str] = set()
         self._history: deque[str] = deque(maxlen=HISTORY)
         self._sent_ms = 0.0
@@ -53,6 +53,7 @@ class OrderChecker:
         self._chosen_ids: set[str] = set()
         self._reply_due: str | None = None
         self._reply_queued = False
+        self._timelines: set[str] = set()
         self._before = ""
         self._handlers = self._table()
 
@@ -161,6 +162,7 @@ class OrderChecker:
             "response.content_part.added": replies.part_added,
             "response.function_call_arguments.delta": replies.arguments_delta,
             "response.function_call_arguments.done": replies.arguments_done,
+            "antiphon.turn.timeline": self._on_timeline,
             **dict.fromkeys(part_events, replies.part_event),
         }
 
@@ -243,7 +245,8 @@ class OrderChecker:
         if detection is not None and detection["interrupt_response"]:
             self._reply_queued = False
             if active is not None:
-                active.interrupted = True
+                active.interrupted, active.spoken_over = True, event["item_id"]
+                active.spoken_over_ms = event["audio_start_ms"] + detection.get("prefix_padding_ms", 300)
 
     def _on_speech_stopped(self, event: Event) -> None:
         self._hearing.speech_stopped(event, sent_ms=self._clock())
@@ -265,7 +268,7 @@ class OrderChecker:
         detection = self._session.turn_detection
         automatic = by_server and detection is not None and detection["create_response"]
         if automatic and not self._session.transcribes_only:
-            if self._replies.active is None:
+            if self._replies.active is None and event["item_id"] not in self._replies.let_go_on:
                 self._reply_due = event["item_id"]
             else:
                 self._reply_queued = True
@@ -273,6 +276,8 @@ class OrderChecker:
     def _on_cleared(self, event: Event) -> None:
         self._requests.answer("input_audio_buffer.clear")
         self._hearing.dropped()
+        if self._replies.active is not None:
+            self._replies.active.interrupted = False
 
     def _on_response_created(self, event: Event) -> None:
         response = event["response"]
@@ -317,10 +322,21 @@ class OrderChecker:
                 ),
             )
         elif details.get("reason") == "turn_detected":
-            require(reply.interrupted or not self._session.known, "turn_detected, but nobody spoke over the reply")
+            require(
+                reply.spoken_over is not None or not self._session.known,
+                "turn_detected, but nobody spoke over the reply",
+            )
 
     def _on_rate_limits(self, event: Event) -> None:
         require(self._before == "response.done", "rate_limits.updated that does not follow a response.done")
+
+    def _on_timeline(self, event: Event) -> None:
+        item_id, response_id = event["item_id"], event["response_id"]
+        self._conversation.entry(item_id)
+        require(item_id not in self._timelines, f"a second timeline of the turn {item_id!r}")
+        self._timelines.add(item_id)
+        running = response_id is not None and self._replies.running(response_id) is not None
+        require(not running, f"the timeline of a turn before the end of its response {response_id!r}")
 
     # --- small things --------------------------------------------------------------------------------------------
 

@@ -266,7 +266,7 @@ class Script:
         """Let the user begin to speak and return the item's id."""
         self.audio(600)
         item_id = self.identity("item")
-        self.receive("input_audio_buffer.speech_started", audio_start_ms=self.audio_ms - 400, item_id=item_id)
+        self.receive("input_audio_buffer.speech_started", audio_start_ms=self.audio_ms - 350, item_id=item_id)
         return item_id
 
     def stop_speech(self, item_id: str) -> None:

@@ -209,7 +209,7 @@ def test_a_reply_that_was_spoken_over_does_not_complete() -> None:
     script.start_speech()
     reply.end_message()
     reply.end()
-    refused(script.steps, "yet it completed")
+    refused(script.steps, "after the user spoke over the reply")
 
 
 def test_no_audio_after_response_done() -> None:
@@ -437,3 +437,18 @@ def test_a_reply_cut_while_it_is_streamed_keeps_its_beginning() -> None:
             check(steps)
         else:
             refused(steps, "streamed was")
+
+
+def test_a_reply_goes_on_after_a_listeners_sound_which_is_not_answered() -> None:
+    script = Script()
+    script.stop_speech(script.start_speech())
+    reply = script.reply()
+    reply.message()
+    reply.say("Once")
+    sound = script.start_speech()
+    script.audio(200)
+    reply.say(" upon a time")
+    script.stop_speech(sound)
+    reply.end_message()
+    reply.end()
+    check(script.steps)

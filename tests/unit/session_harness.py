@@ -26,6 +26,7 @@ from antiphon.protocol.frames import ServerEvent, encode_event
 from antiphon.session.config import SessionConfig, default_session_config
 from antiphon.session.limits import SessionLimits
 from antiphon.session.observer import SessionObserver
+from antiphon.session.player import Player
 from antiphon.session.session import Session
 from tests.conformance.frames import validate_server_event
 from tests.conformance.order import OrderChecker
@@ -120,6 +121,8 @@ async def conversing(
     limits: SessionLimits | None = None,
     observer: SessionObserver | None = None,
     settle: bool = True,
+    player: Player | None = None,
+    tells_timeline: bool = False,
 ) -> AsyncIterator[Conversing]:
     """Run a session on `pipeline`; at the end nothing may be outstanding and no task may be left."""
     before = asyncio.all_tasks()
@@ -135,6 +138,8 @@ async def conversing(
         emit=emit,
         same_model=lambda name: name == "stand-in",
         observer=observer,
+        player=player,
+        tells_timeline=tells_timeline,
     )
     client = Conversing(session)
     running = asyncio.create_task(session.run())

@@ -272,7 +272,7 @@ async def test_speaking_over_the_reply_cancels_it() -> None:
         llm.gate.clear()
         await pause(client)
         start = len(client.received)
-        await client.speak(0.5, silence=0.0)
+        await client.speak(0.8, silence=0.0)
         done = await client.expect("response.done", start)
         assert done["response"]["status"] == "cancelled"
         assert done["response"]["status_details"] == {"type": "cancelled", "reason": "turn_detected"}

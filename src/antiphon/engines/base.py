@@ -172,11 +172,13 @@ class Transcript:
         text: the words, stripped; empty when nothing was said.
         language: ISO 639-1 code of the language heard, if the engine knows.
         logprobs: per token, only when asked for and supported.
+        confidence: mean log probability (natural) of a token, where the engine tells it at no cost.
     """
 
     text: str
     language: str | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    confidence: float | None = None
 
 
 class TranscriptionStream(abc.ABC):

@@ -113,7 +113,7 @@ class WhisperDecoder:
             return Transcript("", tokenizer.language_code)
         cancellation.check()
         details = self._logprobs(memory, tokenizer, heard.tokens, audio) if logprobs else ()
-        return Transcript(heard.text, tokenizer.language_code, details)
+        return Transcript(heard.text, tokenizer.language_code, details, heard.average_logprob)
 
     def close(self) -> None:
         """Free the model. Nothing may be transcribed any more."""

@@ -61,13 +61,16 @@ def pieces(audio: Samples) -> list[Samples]:
 
 
 def join(parts: Iterable[Transcript]) -> Transcript:
-    """Return one transcript of consecutive pieces."""
+    """Return one transcript of consecutive pieces, as confident as the least of them."""
     text = ""
     language: str | None = None
     logprobs: list[TokenLogprob] = []
+    confidences: list[float | None] = []
     for part in parts:
         if part.text:
             text += part.text if not text or part.language in _WITHOUT_SPACES else f" {part.text}"
             language = language or part.language
             logprobs += part.logprobs
-    return Transcript(text, language, tuple(logprobs))
+            confidences.append(part.confidence)
+    known = [confidence for confidence in confidences if confidence is not None]
+    return Transcript(text, language, tuple(logprobs), min(known) if len(known) == len(confidences) and known else None)

@@ -25,7 +25,14 @@ from antiphon.server.client_secrets import ClientSecret
 from antiphon.server.errors import error_response
 from antiphon.server.security import chosen_subprotocol
 from antiphon.server.service import Service, UnavailableError
-from antiphon.server.starting import SessionObject, Start, check_session, start_session, wrong_type
+from antiphon.server.starting import (
+    SessionObject,
+    Start,
+    asks_for_timeline,
+    check_session,
+    start_session,
+    wrong_type,
+)
 from antiphon.session.session import Session
 
 if TYPE_CHECKING:
@@ -48,12 +55,14 @@ class Wish:
         model: that its query names.
         session: the configuration that came with the offer, checked.
         secret: with which it came in.
+        timeline: whether it wants to be told where each turn's time went.
     """
 
     sdp: str
     model: str | None
     session: SessionObject | None
     secret: ClientSecret | None
+    timeline: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class Calls:
             start = start_session(
                 models, instructions=settings.instructions, model=wish.model, session=_session_of(wish)
             )
-            live, answer = await self._answer(offer, start, wish.secret)
+            live, answer = await self._answer(offer, start, wish)
             held.callback(self._live.pop, live.call.id)
             self._live[live.call.id] = live
             task = asyncio.create_task(self._run(live, start, held.pop_all()), name="call")
@@ -125,7 +134,7 @@ class Calls:
         if self._network is not None:
             await self._network.close()
 
-    async def _answer(self, offer: Offer, start: Start, secret: ClientSecret | None) -> tuple[_LiveCall, str]:
+    async def _answer(self, offer: Offer, start: Start, wish: Wish) -> tuple[_LiveCall, str]:
         from antiphon.transports.webrtc.call import Call  # noqa: PLC0415 - see _WEBRTC
         from antiphon.transports.webrtc.network import Network, NoPortError  # noqa: PLC0415
 
@@ -141,6 +150,7 @@ class Calls:
             same_model=partial(service.ready_models().means, pipeline=start.pipeline),
             observer=service.metrics,
             player=call,
+            tells_timeline=wish.timeline,
         )
         try:
             answer = await call.answer()
@@ -152,7 +162,7 @@ class Calls:
         except BaseException:
             await call.close()
             raise
-        return _LiveCall(call, session, secret), answer
+        return _LiveCall(call, session, wish.secret), answer
 
     async def _run(self, live: _LiveCall, start: Start, held: ExitStack) -> None:
         kind = start.config.type
@@ -273,7 +283,8 @@ async def _read_wish(request: Request) -> Wish:
             "the fields 'sdp' and 'session'."
         )
         raise ProtocolError(message, code="unsupported_media_type")
-    return Wish(sdp, request.query_params.get("model") or None, session, secret_of(request))
+    query = request.query_params
+    return Wish(sdp, query.get("model") or None, session, secret_of(request), asks_for_timeline(query))
 
 
 async def _read_form(request: Request) -> tuple[str, str | None]:

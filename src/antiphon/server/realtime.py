@@ -18,7 +18,7 @@ from antiphon.server.errors import error_response
 from antiphon.server.security import chosen_subprotocol
 from antiphon.server.served_models import ServedModels
 from antiphon.server.service import Service, UnavailableError
-from antiphon.server.starting import Start, start_session, wrong_type
+from antiphon.server.starting import Start, asks_for_timeline, start_session, wrong_type
 from antiphon.session.config import SessionConfig, SessionType
 from antiphon.session.session import Session
 from antiphon.transports.websocket import WebSocketConnection
@@ -35,6 +35,7 @@ class Opening:
     Attributes:
         model: name of the model; None for the default one.
         deployment: Azure's name for the default model.
+        timeline: whether the client is told where each turn's time went.
     """
 
     type: SessionType
@@ -42,6 +43,7 @@ class Opening:
     dialect: Dialect
     deployment: str | None
     sixteen_kilohertz: bool
+    timeline: bool
 
 
 async def realtime(websocket: WebSocket) -> None:
@@ -80,6 +82,7 @@ async def _serve(websocket: WebSocket, service: Service, models: ServedModels) -
         emit=connection.emit,
         same_model=partial(_same_model, models, pipeline),
         observer=service.metrics,
+        tells_timeline=opening.timeline,
     )
     with service.running(session), structlog.contextvars.bound_contextvars(session_id=session.id):
         _log.info("session opened", type=opening.type, model=pipeline.name, client=_client(websocket))
@@ -107,6 +110,7 @@ def read_opening(websocket: WebSocket, models: ServedModels) -> Opening:
         dialect=choose_dialect(websocket),
         deployment=deployment,
         sixteen_kilohertz=sends_16_khz(websocket),
+        timeline=asks_for_timeline(query),
     )
 
 

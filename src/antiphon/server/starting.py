@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,6 +74,19 @@ def start_session(
             same_model=partial(models.means, pipeline=pipeline),
         )
     return Start(pipeline, config)
+
+
+def asks_for_timeline(query: Mapping[str, str]) -> bool:
+    """Tell whether a client wants to be told where each turn's time went: `timeline=true`.
+
+    Raises:
+        ProtocolError: it is neither true nor false.
+    """
+    asked = query.get("timeline", "false")
+    if asked not in ("true", "false"):
+        message = f"Invalid value: '{asked}'. Supported values are: 'true' and 'false'."
+        raise ProtocolError(message, code="invalid_value", param="timeline")
+    return asked == "true"
 
 
 def wrong_type(bound: SessionType, asked: SessionType) -> ProtocolError:

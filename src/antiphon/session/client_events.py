@@ -63,12 +63,14 @@ class ClientEvents:
                 await self._turns.clear()
             case "output_audio_buffer.clear":
                 await stop_playback(self._state)
+                await self._turns.decided_by_client()
             case "conversation.item.create":
                 await self._create_item(event)
             case "conversation.item.retrieve":
                 await self._retrieve_item(event["item_id"])
             case "conversation.item.truncate":
                 await self._truncate_item(event["item_id"], event["content_index"], event["audio_end_ms"])
+                await self._turns.decided_by_client()
             case "conversation.item.delete":
                 self._state.conversation.delete(event["item_id"])
                 await self._state.emit(server_event("conversation.item.deleted", item_id=event["item_id"]))
@@ -76,6 +78,7 @@ class ClientEvents:
                 await self._create_response(event.get("response"))
             case "response.cancel":
                 await self._responses.cancel(event.get("response_id"), "client_cancelled")
+                await self._turns.decided_by_client()
             case kind:
                 raise ProtocolError(f"'{kind}' has no meaning over this transport.", code="invalid_value", param="type")
 
@@ -94,7 +97,7 @@ class ClientEvents:
                 param="session.audio.output.speed",
             )
         self._state.config = after
-        self._turns.configure(before, after)
+        await self._turns.configure(before, after)
         await self._state.emit(server_event("session.updated", session=after.wire(self._state.id, self._expires_at)))
 
     async def _create_item(self, event: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from antiphon.engines.base import EngineError, Priority, Samples
 from antiphon.pipeline.voices import voice_names
@@ -18,6 +19,8 @@ from antiphon.session.state import SessionState, log
 from antiphon.session.timeline import TurnTimeline
 from antiphon.session.transcription import TranscriptionJob
 
+OverReply = Literal["nothing", "unknown", "backchannel", "interruption"]
+
 
 @dataclass(slots=True)
 class Turn:
@@ -29,6 +32,7 @@ class Turn:
         live: who listens along, where the engine can.
         listened: up to where on the session clock that one was given the audio.
         draft: the work done ahead for it.
+        over_reply: what it is to a reply that was held because of it.
     """
 
     item_id: str
@@ -37,6 +41,7 @@ class Turn:
     live: LiveTranscript | None = None
     listened: int = 0
     draft: Draft | None = None
+    over_reply: OverReply = "nothing"
 
 
 class Drafting:
@@ -84,6 +89,11 @@ class Drafting:
         said = job.transcript.text if job.transcript is not None else ""
         if said.strip() and self._may_answer() and draft.holds(self._state.conversation.version, self._state.config):
             self._answer(draft, said)
+
+    def build_on_now(self, turn: Turn) -> None:
+        """Let the draft of `turn`, of which no answer was made yet, build on the conversation as it is now."""
+        if turn.draft is not None and turn.draft.reply is None:
+            turn.draft.version = self._state.conversation.version
 
     def drop(self, turn: Turn) -> None:
         """Stop the draft of a turn that goes on, or that nobody wants any more."""

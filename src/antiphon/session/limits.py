@@ -20,6 +20,8 @@ class SessionLimits:
         inbox_bytes: client frames waiting to be handled, in bytes; beyond that the transport stops reading.
         reply_lookahead: events of a reply, or of a draft, that wait; beyond that the pipeline waits.
         drafts_per_turn: most drafts made for one turn; later pauses of it get none.
+        min_interruption_ms: speech over a reply interrupts it when it is this long, or has words; anything shorter
+            only makes it pause. 0: any speech interrupts at once.
     """
 
     max_duration_s: float = 3600.0
@@ -31,3 +33,4 @@ class SessionLimits:
     inbox_bytes: int = 32 * 1024 * 1024
     reply_lookahead: int = 128
     drafts_per_turn: int = 12
+    min_interruption_ms: int = 700

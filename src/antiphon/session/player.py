@@ -24,6 +24,14 @@ class Cut:
 class Player(Protocol):
     """Plays a session's speech as time passes, and tells the client when it starts and stops."""
 
+    def hold(self) -> bool:
+        """Fall silent until `release` or `clear`. Returns whether there is anything to be played."""
+        ...
+
+    def release(self) -> None:
+        """Play on where it was held."""
+        ...
+
     def clear(self) -> list[Cut]:
         """Fall silent at once and return what was cut off."""
         ...

@@ -46,6 +46,7 @@ class ActiveResponse:
         answers: the user's spoken turn that made the server start it; None when the client asked.
         reply: the pipeline's run; None while transcripts of the context are awaited.
         awaited: ids of items whose transcript the context still needs.
+        held: what it made since the user spoke over it, which may be an interruption; None while it goes on.
     """
 
     response: Response
@@ -55,6 +56,7 @@ class ActiveResponse:
     timeline: TurnTimeline | None
     reply: Reply | None = None
     awaited: set[str] = field(default_factory=set)
+    held: list[ReplyProgress | ReplyFailed] | None = None
     sent_audio: bool = False
     usage: Usage | None = None
 
@@ -153,7 +155,7 @@ class Responses:
             if draft is not None:
                 draft.stop()
             if self._queued is not None:
-                self._turn_finished(self._queued.timeline)
+                await self.finish_turn(self._queued.timeline)
             self._queued = _Queued(config, item, timeline)
             return
         await self.create(config, answers=item, timeline=timeline, draft=draft)
@@ -174,6 +176,9 @@ class Responses:
         if active is None:
             reply.hold(notice.event)
             return
+        if active.held is not None:
+            active.held.append(notice)
+            return
         await self._take(active, notice.event)
         reply.handled()
 
@@ -184,6 +189,8 @@ class Responses:
         active = next((active for active in self._active.values() if active.reply is notice.reply), None)
         if active is None:
             notice.reply.failure = notice.error
+        elif active.held is not None:
+            active.held.append(notice)
         else:
             await self._fail(active, notice.error)
 
@@ -199,10 +206,34 @@ class Responses:
             raise ProtocolError(message, code="response_cancel_not_active")
         await self._finish(active, "cancelled", {"type": "cancelled", "reason": reason})
 
+    def hold(self) -> bool:
+        """Send nothing more of the conversation's response until it is interrupted or released.
+
+        Returns whether there is one.
+        """
+        active = self.current
+        if active is None:
+            return False
+        if active.held is None:
+            active.held = []
+        return True
+
+    async def release(self) -> None:
+        """Go on with the response that is held, if there is one."""
+        active = self.current
+        if active is None or active.held is None:
+            return
+        held, active.held = active.held, None
+        for notice in held:
+            if isinstance(notice, ReplyProgress):
+                await self.on_progress(notice)
+            else:
+                await self.on_failed(notice)
+
     async def interrupt(self) -> None:
         """Stop the conversation's response because the user speaks; nothing happens when there is none."""
         if self._queued is not None:
-            self._turn_finished(self._queued.timeline)
+            await self.finish_turn(self._queued.timeline)
             self._queued = None
         if self.busy:
             await self.cancel(None, "turn_detected")
@@ -278,7 +309,7 @@ class Responses:
         self._state.observer.response_finished(status)
         if active.timeline is not None:
             active.timeline.mark("response_done", self._state.now())
-            self._turn_finished(active.timeline)
+            await self.finish_turn(active.timeline, response.id)
         if not response.out_of_band:
             self.on_finished(response.audio_ms)
         if self._queued is not None and not self.busy:
@@ -300,7 +331,8 @@ class Responses:
             return None
         return Usage(read, written)
 
-    def _turn_finished(self, timeline: TurnTimeline) -> None:
+    async def finish_turn(self, timeline: TurnTimeline, response_id: str | None = None) -> None:
+        """Tell what became of a spoken turn, which was answered or never will be."""
         log.info(
             "turn",
             item_id=timeline.item_id,
@@ -310,6 +342,8 @@ class Responses:
             since_speech_stopped_ms=timeline.since_speech_stopped_ms(),
         )
         self._state.observer.turn_finished(timeline)
+        if self._state.tells_timeline:
+            await self._state.emit(timeline.event(response_id))
 
 
 def _heard_ms(context: Sequence[Item]) -> int:

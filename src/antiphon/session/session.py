@@ -73,6 +73,7 @@ class Session:
         same_model: tells whether a name that the client gives means this model.
         observer: who keeps the metrics.
         player: what plays the session's speech, where the transport does that.
+        tells_timeline: whether the client wants an `antiphon.turn.timeline` after each turn.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Session:
         same_model: Callable[[str], bool],
         observer: SessionObserver | None = None,
         player: Player | None = None,
+        tells_timeline: bool = False,
     ) -> None:
         self.id = new_id("sess")
         self.end_reason: EndReason | None = None
@@ -101,6 +103,7 @@ class Session:
             emit=emit,
             notify=self._inbox.notify,
             player=player,
+            tells_timeline=tells_timeline,
         )
         self._expires_at = int(time.time() + limits.max_duration_s)
         self._responses = Responses(self._state)

@@ -28,6 +28,7 @@ class SessionState:
         emit: sends one event to the client; waits while the client is slow.
         notify: puts a notice into the session's own inbox.
         player: what plays the session's speech; None where the client plays it.
+        tells_timeline: whether the client is told where each turn's time went.
     """
 
     id: str
@@ -39,6 +40,7 @@ class SessionState:
     emit: Callable[[ServerEvent], Awaitable[None]]
     notify: Callable[[Any], None]
     player: Player | None = None
+    tells_timeline: bool = False
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def emit_all(self, events: Sequence[ServerEvent]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from antiphon.protocol.frames import server_event
 
 Moment = Literal[
     "speech_started",
@@ -63,3 +65,19 @@ class TurnTimeline:
         if origin is None:
             return {}
         return {moment: round((at - origin) * 1000, 1) for moment, at in self.moments.items()}
+
+    def event(self, response_id: str | None) -> dict[str, Any]:
+        """Return the event that tells a client which asked for it where the turn's time went.
+
+        Args:
+            response_id: of the response that answered the turn, if there was one.
+        """
+        return server_event(
+            "antiphon.turn.timeline",
+            item_id=self.item_id,
+            response_id=response_id,
+            audio_ms=self.audio_ms,
+            drafts=self.drafts,
+            adopted=self.adopted,
+            since_speech_stopped_ms=self.since_speech_stopped_ms(),
+        )

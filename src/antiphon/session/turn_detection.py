@@ -44,11 +44,23 @@ _PATIENCE = {
 are shorter than 800 ms."""
 
 
+_NEVER_MS = 1 << 40
+_SILENCE_BY_EAGERNESS_MS = {"low": 1000, "medium": 600, "auto": 600, "high": 400}
+"""How long semantic detection waits where there is no turn classifier."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """Speech began at `start` (prefix padding included) and was noticed at `at`."""
 
     start: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechLasted:
+    """Speech has gone on for as long as was asked, without a pause."""
+
     at: int
 
 
@@ -79,7 +91,20 @@ class SpeechStopped:
     end: int
 
 
-Detection = SpeechStarted | SpeechPaused | SpeechResumed | SpeechStopped
+Detection = SpeechStarted | SpeechLasted | SpeechPaused | SpeechResumed | SpeechStopped
+
+
+def detection_in_force(mode: ServerVad | SemanticVad | None, *, judged: bool) -> ServerVad | SemanticVad:
+    """Return how turns are found in a session whose client asked for `mode`.
+
+    A client that commits by hand still has its pauses found, to draft at them. Where no classifier judges turns,
+    semantic detection waits for a silence that fits its eagerness.
+    """
+    if mode is None:
+        return ServerVad(silence_duration_ms=_NEVER_MS)
+    if isinstance(mode, SemanticVad) and not judged:
+        return ServerVad(silence_duration_ms=_SILENCE_BY_EAGERNESS_MS[mode.eagerness])
+    return mode
 
 
 class TurnDetector:
@@ -89,9 +114,13 @@ class TurnDetector:
         mode: the session's turn detection; `ServerVad` closes a turn after a fixed silence, `SemanticVad` as soon as
             the classifier is sure, and otherwise after a silence that depends on how likely it finds the end.
         position: where in the session's audio, in samples at 16 kHz, the first window begins.
+        lasting_ms: length of speech without a pause that is told by `SpeechLasted`; None for none.
     """
 
-    def __init__(self, mode: ServerVad | SemanticVad, position: int = 0) -> None:
+    def __init__(self, mode: ServerVad | SemanticVad, position: int = 0, lasting_ms: int | None = None) -> None:
+        self._lasting = None if lasting_ms is None else ms_to_samples(lasting_ms)
+        self._run_start = position
+        self._lasted = False
         self._position = position
         self._earliest_start = position
         self._onset = 0
@@ -168,14 +197,22 @@ class TurnDetector:
         first = self._position - self._onset * VAD_WINDOW
         self._speaking = True
         self._onset = 0
+        self._run_start, self._lasted = first, False
         self._reset_pause()
         return [SpeechStarted(start=max(first - self._padding, self._earliest_start), at=self._position)]
 
     def _while_speaking(self, probability: float) -> list[Detection]:
         if probability >= self._threshold:
-            resumed = self._paused
+            followed: list[Detection] = []
+            if self._paused:
+                self._run_start, self._lasted = self._position - VAD_WINDOW, False
+                followed.append(SpeechResumed(at=self._position))
             self._reset_pause()
-            return [SpeechResumed(at=self._position)] if resumed else []
+            run = self._position - self._run_start
+            if self._lasting is not None and not self._lasted and run >= self._lasting:
+                self._lasted = True
+                followed.append(SpeechLasted(at=self._position))
+            return followed
         if self._speech_end is None:
             if probability >= max(self._threshold - _HYSTERESIS, 0.01):
                 return []

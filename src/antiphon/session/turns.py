@@ -10,26 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.audio.clock import HEARING_RATE, ms_to_samples, samples_to_ms
-from antiphon.engines.base import DenoiserStream, EngineError, Priority, Transcript, VadStream
+from antiphon.engines.base import DenoiserStream, EngineError, Priority, Samples, Transcript, VadStream
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
 from antiphon.protocol.ids import new_id
+from antiphon.session.barge_in import BargeIn
 from antiphon.session.config import SemanticVad, ServerVad, SessionConfig
+from antiphon.session.conversation import Item
 from antiphon.session.drafting import Drafting, Turn
 from antiphon.session.input_audio import CommittedAudio, InputAudioBuffer
 from antiphon.session.live_transcript import WordsHeard
-from antiphon.session.playback import stop_playback
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
 from antiphon.session.timeline import TurnTimeline
 from antiphon.session.transcription import TranscriptionJob, TranscriptReady, transcription_events
 from antiphon.session.turn_detection import (
     Detection,
+    SpeechLasted,
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
     SpeechStopped,
     TurnDetector,
+    detection_in_force,
 )
 from antiphon.session.user_items import UserItems
 
@@ -39,9 +42,6 @@ _MIN_COMMIT_MS = 100
 """Least audio that a commit takes (the service's own limit)."""
 _SILENT_TAIL_MS = 300
 """Silence after the last speech that is transcribed with it; recognisers want some, more only costs time."""
-_NEVER_MS = 1 << 40
-_SILENCE_BY_EAGERNESS_MS = {"low": 1000, "medium": 600, "auto": 600, "high": 400}
-"""How long semantic detection waits where there is no turn classifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,12 @@ class TurnTaking:
         self._buffer = InputAudioBuffer(state.config.input.format.rate)
         self._vad: VadStream = state.pipeline.open_vad()
         self._denoiser: DenoiserStream | None = None
-        self._detector = TurnDetector(self._detection(state.config))
+        self._barge_in = BargeIn(state, responses, drafting)
+        self._detector = TurnDetector(
+            self._detection(state.config), lasting_ms=state.limits.min_interruption_ms or None
+        )
         self._turn: Turn | None = None
+        self._unheard: tuple[Turn, Item] | None = None
         self.on_speech: Callable[[], None] = lambda: None
         """Called when the user begins to speak."""
 
@@ -74,7 +78,7 @@ class TurnTaking:
         """Whether the user is in the middle of a turn."""
         return self._turn is not None
 
-    def configure(self, before: SessionConfig, after: SessionConfig) -> None:
+    async def configure(self, before: SessionConfig, after: SessionConfig) -> None:
         """Follow a change of the session's configuration."""
         if before.input.format != after.input.format:
             self._buffer.set_rate(after.input.format.rate)
@@ -83,7 +87,7 @@ class TurnTaking:
         if before.input.turn_detection != after.input.turn_detection:
             self._detector.mode = self._detection(after)
             if (before.input.turn_detection is None) != (after.input.turn_detection is None):
-                self._forget_turn()
+                await self._forget_turn()
 
     async def hear(self, pcm: Pcm) -> None:
         """Take audio (int16 at the client's rate) and do what follows from it."""
@@ -131,6 +135,7 @@ class TurnTaking:
                 f"Expected at least 100ms of audio, but buffer only has {have_ms:.2f}ms of audio.",
                 code="input_audio_buffer_commit_empty",
             )
+        await self._barge_in.decided_by_client()
         turn = self._turn or self._new_turn(self._buffer.start)
         turn.timeline.mark("speech_stopped", self._state.now())
         self._turn = None
@@ -140,8 +145,8 @@ class TurnTaking:
     async def clear(self) -> None:
         """Forget what is buffered, because the client asked."""
         self._buffer.clear()
-        self._forget_turn()
         await self._state.emit(server_event("input_audio_buffer.cleared"))
+        await self._forget_turn()
 
     async def commit_silence(self, silence_ms: int) -> None:
         """Commit an item for a silence that lasted too long, `silence_ms`, and answer it."""
@@ -168,15 +173,20 @@ class TurnTaking:
         """Take the outcome of a transcription."""
         job = notice.job
         if job.item is None:
-            if self._turn is not None:
-                self._drafting.transcribed(self._turn, job)
+            turn = self._turn
+            if turn is not None and turn.draft is not None and turn.draft.job is job:
+                await self._barge_in.heard(turn, self._buffer.heard(turn.start, self._detector.position), job)
+                self._drafting.transcribed(turn, job)
             return
         if job.item.transcript_state != "pending":
             return  # it ended while its turn was being closed, which has settled and told it
+        heard = job.item.audio[job.item.heard_index].heard
         self._items.settle(job.item, job)
         self._state.conversation.changed()
         await self._items.tell_transcript(job.item, job)
         await self._responses.transcript_known(job.item)
+        if self._unheard is not None and self._unheard[1] is job.item:
+            await self._answer_late(heard, job)
 
     async def on_words(self, notice: WordsHeard) -> None:
         """Take words that are certain while the user goes on."""
@@ -192,9 +202,13 @@ class TurnTaking:
             for detection in self._detector.judge(notice.probability, notice.pause_at):
                 await self._on_detection(detection)
 
+    async def decided_by_client(self) -> None:
+        """Take note that the client has cut what the user spoke over."""
+        await self._barge_in.decided_by_client()
+
     def close(self) -> None:
         """Stop everything; the session is over."""
-        self._forget_turn()
+        self._drop_turn()
         self._vad.close()
         if self._denoiser is not None:
             self._denoiser.close()
@@ -204,10 +218,14 @@ class TurnTaking:
             case SpeechStarted():
                 await self._speech_started(detection)
             case SpeechPaused():
-                self._speech_paused(detection)
+                await self._speech_paused(detection)
             case SpeechResumed():
                 if self._turn is not None:
                     self._drafting.drop(self._turn)
+                    self._barge_in.speech_resumed(self._turn)
+            case SpeechLasted():
+                if self._turn is not None:
+                    await self._barge_in.speech_lasted(self._turn)
             case SpeechStopped():
                 await self._speech_stopped(detection)
 
@@ -226,19 +244,21 @@ class TurnTaking:
             )
             self.on_speech()
             if mode.interrupt_response and self._state.config.type == "realtime":
-                await stop_playback(self._state)
-                await self._responses.interrupt()
+                await self._barge_in.speech_started(turn)
         self._drafting.speech_started()
 
-    def _speech_paused(self, detection: SpeechPaused) -> None:
+    async def _speech_paused(self, detection: SpeechPaused) -> None:
         turn = self._turn
         if turn is None:
             return
         if detection.ask:
             self._judge(turn, detection)
-        if self._items.need_transcripts and self._drafting.wants(turn):
+        heard = self._buffer.heard(turn.start, detection.at)
+        if not self._items.need_transcripts:
+            await self._barge_in.heard(turn, heard, None)
+        elif self._drafting.wants(turn):
             self._listen_along(turn, detection.at)
-            self._drafting.begin(turn, self._buffer.heard(turn.start, detection.at))
+            self._drafting.begin(turn, heard)
 
     async def _speech_stopped(self, detection: SpeechStopped) -> None:
         turn = self._turn
@@ -283,13 +303,32 @@ class TurnTaking:
         known = job is not None and job.ended
         if job is not None and known:
             self._items.settle(item, job)
-        if answer:
+        if turn.over_reply == "unknown":
+            if job is None or known:
+                await self._barge_in.heard(turn, audio.heard, job)
+            else:
+                self._unheard = (turn, item)
+        if answer and turn.over_reply in ("nothing", "interruption"):
             reply = self._drafting.adopt_reply(turn, draft) if draft is not None else None
             await self._responses.answer(self._drafting.response_config(), item, turn.timeline, reply)
         elif draft is not None:
             self._drafting.keep_ready(turn, draft)
+        if answer and turn.over_reply == "backchannel":
+            await self._responses.finish_turn(turn.timeline)
         if job is not None and known:
             await self._items.tell_transcript(item, job)
+
+    async def _answer_late(self, heard: Samples | None, job: TranscriptionJob) -> None:
+        """Answer a turn that was over before it was known whether it interrupts the reply."""
+        if self._unheard is None:
+            return
+        (turn, item), self._unheard = self._unheard, None
+        await self._barge_in.heard(turn, heard if heard is not None else np.zeros(0, np.float32), job)
+        mode = self._state.config.input.turn_detection
+        if turn.over_reply == "interruption" and self._turn is None and mode is not None and mode.create_response:
+            await self._responses.answer(self._drafting.response_config(), item, turn.timeline, None)
+        else:
+            await self._responses.finish_turn(turn.timeline)
 
     async def _bound_turn(self) -> None:
         """Close a turn that has become too long, and forget quiet audio that nobody will ask for."""
@@ -325,7 +364,12 @@ class TurnTaking:
         item_id = new_id("item")
         return Turn(item_id, start, TurnTimeline(item_id), listened=start)
 
-    def _forget_turn(self) -> None:
+    async def _forget_turn(self) -> None:
+        if self._turn is not None and self._barge_in.is_doubtful(self._turn):
+            await self._barge_in.dismiss()
+        self._drop_turn()
+
+    def _drop_turn(self) -> None:
         if self._turn is not None:
             self._drafting.drop(self._turn)
             if self._turn.live is not None:
@@ -346,16 +390,8 @@ class TurnTaking:
         self._buffer.denoise = self._denoiser.process if self._denoiser is not None else None
 
     def _detection(self, config: SessionConfig) -> ServerVad | SemanticVad:
-        """Return how to detect turns.
-
-        A client that commits by hand still has its pauses found, to draft at them.
-        """
-        mode = config.input.turn_detection
-        if mode is None:
-            return ServerVad(silence_duration_ms=_NEVER_MS)
-        if isinstance(mode, SemanticVad) and self._state.pipeline.turn_classifier is None:
-            return ServerVad(silence_duration_ms=_SILENCE_BY_EAGERNESS_MS[mode.eagerness])
-        return mode
+        judged = self._state.pipeline.turn_classifier is not None
+        return detection_in_force(config.input.turn_detection, judged=judged)
 
     @property
     def _announces(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,9 @@ from tests.conformance.ordering.violation import Event, OrderViolation, require
 
 MAX_AUDIO_DELTA_MS = 400
 """Longest audio of one delta, so that frames stay small and a reply can be cut finely."""
+
+LEAST_MS = 96
+"""Audio that a server has to hear after the beginning of speech to know that it was none that interrupts."""
 
 _KEPT = ("id", "object", "conversation_id", "output_modalities", "max_output_tokens", "audio", "metadata")
 
@@ -54,11 +58,19 @@ class ReplyItem:
 
 @dataclass(slots=True)
 class Reply:
-    """A response while it runs. `interrupted`: the user spoke over it, so that nothing more of it may be heard."""
+    """A response while it runs.
+
+    Attributes:
+        interrupted: the user speaks over it: nothing more of it may be heard, unless it was no interruption.
+        spoken_over: by the turn that will be this item.
+        spoken_over_ms: where that speech begins, on the session clock.
+    """
 
     response: Event
     items: list[ReplyItem] = field(default_factory=list)
     interrupted: bool = False
+    spoken_over: str | None = None
+    spoken_over_ms: float | None = None
 
     @property
     def out_of_band(self) -> bool:
@@ -69,12 +81,15 @@ class Reply:
 class RepliesOrder:
     """Follows `response.*` and the `conversation.item.added` and `.done` that belong to responses."""
 
-    def __init__(self, *, recorded: bool) -> None:
+    def __init__(self, *, recorded: bool, clock: Callable[[], float | None]) -> None:
         self._recorded = recorded
+        self._clock = clock
         self._running: dict[str, Reply] = {}
         self._over: set[str] = set()
         self._items: dict[str, tuple[Reply, ReplyItem]] = {}
         self._conversation_id: str | None = None
+        self.let_go_on: set[str] = set()
+        """Turns that began over a response and did not end it: a listener's sound is not answered."""
 
     @property
     def active(self) -> Reply | None:
@@ -182,9 +197,8 @@ class RepliesOrder:
         part = entry.parts[event["content_index"]]
         require(not part.done, f"{event['type']} after response.content_part.done")
         name = event["type"].removeprefix("response.")
-        require(
-            not (reply.interrupted and name.endswith(".delta")), f"{event['type']} after the user spoke over the reply"
-        )
+        if name.endswith(".delta"):
+            self._goes_on(reply)
         {
             "output_text.delta": self._text_delta,
             "output_audio_transcript.delta": self._text_delta,
@@ -199,7 +213,7 @@ class RepliesOrder:
         """Take `response.function_call_arguments.delta`."""
         reply, entry = self._entry(event)
         self._open(reply, entry, "function_call")
-        require(not reply.interrupted, "arguments after the user spoke over the reply")
+        self._goes_on(reply)
         require(not entry.arguments_done, "function_call_arguments.delta after .done")
         require(event["call_id"] == entry.item["call_id"], "call_id of the arguments is not that of the item")
         entry.arguments += event["delta"]
@@ -226,12 +240,10 @@ class RepliesOrder:
         status, details = response["status"], response["status_details"]
         if status == "completed":
             require(details is None, "a completed response has status_details null")
-            require(not reply.interrupted, "the user spoke over the reply, yet it completed")
+            self._goes_on(reply)
             self._said_in_full(reply)
         else:
             require(details is not None and details["type"] == status, f"status {status!r} with details {details!r}")
-        if reply.interrupted and status == "cancelled":
-            require(details["reason"] == "turn_detected", "the user spoke over the reply, the reason says otherwise")
         require(all(entry.done for entry in reply.items), "response.done before every output_item.done")
         require(response["output"] == [entry.item for entry in reply.items], "response.output is not the items done")
         incomplete = [entry.item["id"] for entry in reply.items if entry.item["status"] != "completed"]
@@ -246,6 +258,15 @@ class RepliesOrder:
     def outstanding(self) -> list[str]:
         """Return the responses that still run."""
         return [f"response.done of {identity!r} missing" for identity in self._running]
+
+    def _goes_on(self, reply: Reply) -> None:
+        if not reply.interrupted:
+            return
+        now, since = self._clock(), reply.spoken_over_ms
+        paused = now is not None and since is not None and now - since >= LEAST_MS
+        require(paused and reply.spoken_over is not None, "a reply goes on after the user spoke over the reply")
+        self.let_go_on.add(str(reply.spoken_over))
+        reply.interrupted = False
 
     def _reply(self, event: Event) -> Reply:
         reply = self._running.get(event["response_id"])

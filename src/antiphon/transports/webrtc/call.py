@@ -140,6 +140,14 @@ class Call:
             self._playout.end(response_id)
         await self._tell(event)
 
+    def hold(self) -> bool:
+        """Fall silent until `release` or `clear`. Returns whether there is anything to be played."""
+        return self._playout.hold()
+
+    def release(self) -> None:
+        """Play on where it was held."""
+        self._playout.release()
+
     def clear(self) -> list[Cut]:
         """Fall silent at once and return what was cut off."""
         return self._playout.clear()

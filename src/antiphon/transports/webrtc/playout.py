@@ -51,6 +51,7 @@ class Playout:
 
     def __init__(self) -> None:
         self._outputs: dict[str, _Output] = {}
+        self._held = False
 
     @property
     def waiting_ms(self) -> int:
@@ -82,9 +83,12 @@ class Playout:
     def next(self) -> tuple[bytes | None, list[ServerEvent]]:
         """Return the frame that is due now, None for silence, and the events that follow from the passing of time.
 
-        A response has stopped when its last frame is over, not when that frame begins.
+        A response has stopped when its last frame is over, not when that frame begins. While it is held, time passes
+        for nobody.
         """
         events: list[ServerEvent] = []
+        if self._held:
+            return None, events
         while (output := self._current()) is not None and output.played_out:
             del self._outputs[output.response_id]
             events.append(server_event("output_audio_buffer.stopped", response_id=output.response_id))
@@ -98,9 +102,20 @@ class Playout:
         speech.played += 1
         return frame, events
 
+    def hold(self) -> bool:
+        """Play nothing until `release` or `clear`. Returns whether there is anything to be played."""
+        current = self._current()
+        self._held = current is not None and not current.played_out
+        return self._held
+
+    def release(self) -> None:
+        """Play on where it was held."""
+        self._held = False
+
     def clear(self) -> list[Cut]:
         """Play nothing that waits any more, and return what was cut off, in the order in which it was to be played."""
         cuts: list[Cut] = []
+        self._held = False
         for output in list(self._outputs.values()):
             if output.cleared or output.played_out:
                 continue
