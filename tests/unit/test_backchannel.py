@@ -47,7 +47,7 @@ def test_a_hum_is_no_word_whatever_was_understood() -> None:
 
 
 def test_words_that_are_guessed_count_only_with_a_clear_consonant() -> None:
-    guessed = Transcript("I can.", confidence=-0.9)
+    guessed = Transcript("I can.", confidence=-0.7)
     assert is_backchannel(VOWEL, guessed)
     assert not is_backchannel(HISS, guessed)
     assert is_backchannel(HISS, Transcript("I can.", confidence=-1.1))

@@ -32,7 +32,7 @@ _HUM_DB = -12.5
 what is below."""
 _CRISP_DB = 8.0
 """A stop or a fricative has this much more above 1 kHz than below."""
-_SURE, _SURE_WHEN_CRISP = -0.7, -1.0
+_SURE, _SURE_WHEN_CRISP = -0.5, -0.9
 """Mean log probabilities of a token from which the recogniser's words count."""
 
 
