@@ -118,7 +118,8 @@ class OpenAISynthesizer(Synthesizer):
             answer = await self._server.client.get("/audio/voices", cast_to=object)
             return listed_voices(answer)
         except NotFoundError as error:
-            message = f"{self._options.base_url} does not list its voices: name them with the option voices"
+            url = self._options.base_url
+            message = f"{url} has no list of voices; is base_url right? If so, name voices with the option voices"
             raise EngineError(f"{self.name}: {message}", code="invalid_option") from error
 
 

@@ -16,7 +16,7 @@ from antiphon.engines.base import EngineError
 from antiphon.engines.remote_retry import retry_after
 
 _MOST_DETAIL = 300
-_RETRIED = frozenset({408, 425, 429})
+_RETRIED = frozenset({408, 425})
 
 TRANSLATED = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, ValueError)
 """What HTTP clients and parsers of answers raise. ValueError covers JSON, Unicode and pydantic."""

@@ -1,0 +1,386 @@
+"""A server for remote engines to talk to: OpenAI's HTTP API and ElevenLabs', made of our own engines, with faults.
+
+Run as a program (`python -m tests.remote_servers`) it serves stand-in engines in a process that can be killed, and
+prints its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import sys
+import wave
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from antiphon.audio.levels import to_float, to_pcm
+from antiphon.engines.base import (
+    AudioChunk,
+    EngineContext,
+    Finish,
+    GenerationRequest,
+    LanguageModel,
+    Message,
+    NamedTool,
+    Synthesizer,
+    TextDelta,
+    TextPart,
+    Tool,
+    ToolCallDelta,
+    Transcriber,
+    Usage,
+)
+from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer, StandInTranscriber
+
+MODEL = "remote-model"
+KEY = "a-very-secret-key"
+
+Kind = Literal["status", "hang", "drop", "end", "malformed", "slow", "odd"]
+
+
+@dataclass
+class Fault:
+    """What goes wrong.
+
+    Attributes:
+        kind: "status" answers with an error, "hang" and "drop" and "end" stop the answer without a word, by closing the
+            connection or as if it were complete; "malformed" puts nonsense into it, "slow" waits before every piece,
+            "odd" cuts it into pieces of 7 bytes.
+        after: pieces that come before.
+        times: how many calls it befalls.
+        path: the end of the URLs that it befalls.
+    """
+
+    kind: Kind
+    after: int = 0
+    times: int = 1_000_000
+    path: str = ""
+    status: int = 500
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    delay_s: float = 0.05
+
+
+@dataclass
+class Call:
+    """A request as it came. `outcome` is "complete", or "closed" when the client hung up before."""
+
+    path: str
+    client: tuple[str, int]
+    headers: dict[str, str]
+    body: Any
+    outcome: Literal["running", "complete", "closed", "faulty"] = "running"
+
+
+class FaultError(Exception):
+    """Ends a connection in the middle."""
+
+
+class RemoteServer:
+    """The server's state, which tests look into and change.
+
+    Attributes:
+        fault: what goes wrong now.
+        calls: the requests that came, in order.
+    """
+
+    def __init__(self, llm: LanguageModel, transcriber: Transcriber, synthesizer: Synthesizer) -> None:
+        self.fault: Fault | None = None
+        self.calls: list[Call] = []
+        self.url = ""
+        self._llm = llm
+        self._transcriber = transcriber
+        self._synthesizer = synthesizer
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    def called(self, path: str) -> list[Call]:
+        """Return the calls of a path, by its end."""
+        return [call for call in self.calls if call.path.endswith(path)]
+
+    def app(self) -> Starlette:
+        routes = [
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/v1/audio/transcriptions", self._transcriptions, methods=["POST"]),
+            Route("/v1/audio/speech", self._speech, methods=["POST"]),
+            Route("/v1/audio/voices", self._voices),
+            Route("/v1/voices", self._elevenlabs_voices),
+            Route("/v1/text-to-speech/{voice}/stream", self._elevenlabs, methods=["POST"]),
+        ]
+        return Starlette(routes=routes)
+
+    # --- what goes wrong ---
+
+    def _befalls(self, path: str) -> Fault | None:
+        fault = self.fault
+        if fault is None or not path.endswith(fault.path) or fault.times <= 0:
+            return None
+        fault.times -= 1
+        return fault
+
+    async def _begin(self, request: Request, body: Any) -> tuple[Call, Fault | None, Response | None]:
+        assert request.client is not None
+        call = Call(request.url.path, (request.client.host, request.client.port), dict(request.headers), body)
+        self.calls.append(call)
+        key = request.headers.get("xi-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key != KEY:
+            error = {"message": f"Incorrect API key provided: {key}", "code": "invalid_api_key"}
+            return call, None, JSONResponse({"error": error}, 401)
+        fault = self._befalls(call.path)
+        if fault is not None and fault.kind == "status":
+            call.outcome = "faulty"
+            body = fault.body or {"error": {"message": "it is on fire", "type": "server_error"}}
+            return call, fault, JSONResponse(body, fault.status, fault.headers)
+        return call, fault, None
+
+    async def _faulty(
+        self, call: Call, fault: Fault | None, pieces: AsyncIterator[bytes], nonsense: bytes
+    ) -> AsyncIterator[bytes]:
+        try:
+            count = 0
+            async for piece in self._cut(pieces, fault):
+                if fault is not None and count == fault.after:
+                    call.outcome = "faulty" if fault.kind in ("drop", "end", "malformed") else "running"
+                    if fault.kind == "hang":
+                        await asyncio.Event().wait()
+                    elif fault.kind == "drop":
+                        raise FaultError
+                    elif fault.kind == "end":
+                        return
+                    elif fault.kind == "malformed":
+                        yield nonsense
+                if fault is not None and fault.kind == "slow":
+                    await asyncio.sleep(fault.delay_s)
+                yield piece
+                count += 1
+            if call.outcome == "running":
+                call.outcome = "complete"
+        finally:
+            if call.outcome == "running":
+                call.outcome = "closed"
+
+    async def _cut(self, pieces: AsyncIterator[bytes], fault: Fault | None) -> AsyncIterator[bytes]:
+        async for piece in pieces:
+            step = 7 if fault is not None and fault.kind == "odd" else max(len(piece), 1)
+            for start in range(0, len(piece), step):
+                yield piece[start : start + step]
+
+    # --- OpenAI ---
+
+    async def _models(self, request: Request) -> Response:
+        _, _, refusal = await self._begin(request, None)
+        return refusal or JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+
+    async def _chat(self, request: Request) -> Response:
+        body = await request.json()
+        call, fault, refusal = await self._begin(request, body)
+        if refusal or (refusal := _unknown_model(body["model"])):
+            return refusal
+        chunks = _chat_chunks(self._llm, body)
+        return StreamingResponse(
+            self._faulty(call, fault, chunks, b"data: {this is no JSON\n\n"), media_type="text/event-stream"
+        )
+
+    async def _transcriptions(self, request: Request) -> Response:
+        form = await request.form()
+        file = form["file"]
+        assert not isinstance(file, str)
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        call, fault, refusal = await self._begin(request, fields)
+        if refusal or (refusal := _unknown_model(fields["model"])):
+            return refusal
+        pieces = self._transcribed(await file.read(), fields)
+        kind = "text/event-stream" if fields.get("stream") == "true" else "application/json"
+        return StreamingResponse(self._faulty(call, fault, pieces, b"data: {]\n\n"), media_type=kind)
+
+    async def _transcribed(self, wav: bytes, fields: dict[str, str]) -> AsyncIterator[bytes]:
+        with wave.open(io.BytesIO(wav)) as reader:
+            assert (reader.getnchannels(), reader.getsampwidth(), reader.getframerate()) == (1, 2, 16_000)
+            pcm = np.frombuffer(reader.readframes(reader.getnframes()), "<i2").astype(np.int16)
+        transcript = await self._transcriber.transcribe(
+            to_float(pcm),
+            language=fields.get("language"),
+            prompt=fields.get("prompt"),
+            logprobs=fields.get("include[]") == "logprobs",
+        )
+        logprobs = [{"token": t.token, "logprob": t.logprob, "bytes": list(t.bytes)} for t in transcript.logprobs]
+        answer = {"text": transcript.text, **({"logprobs": logprobs} if logprobs else {})}
+        if fields.get("stream") != "true":
+            whole = json.dumps(answer).encode()
+            yield whole[: len(whole) // 2]
+            yield whole[len(whole) // 2 :]
+            return
+        for word in transcript.text.split(" "):
+            yield _sse({"type": "transcript.text.delta", "delta": f"{word} "})
+        yield _sse({"type": "transcript.text.done", **answer})
+
+    async def _speech(self, request: Request) -> Response:
+        body = await request.json()
+        call, fault, refusal = await self._begin(request, body)
+        if refusal or (refusal := _unknown_model(body["model"])):
+            return refusal
+        assert body["response_format"] == "pcm"
+        pieces = self._spoken(body["input"], body["voice"], body.get("speed", 1.0))
+        return StreamingResponse(self._faulty(call, fault, pieces, b""), media_type=_speech_type(fault))
+
+    async def _voices(self, request: Request) -> Response:
+        _, _, refusal = await self._begin(request, None)
+        return refusal or JSONResponse({"voices": [{"id": voice.name} for voice in self._synthesizer.voices]})
+
+    # --- ElevenLabs ---
+
+    async def _elevenlabs_voices(self, request: Request) -> Response:
+        _, _, refusal = await self._begin(request, None)
+        voices = [
+            {
+                "voice_id": f"id-of-{voice.name}",
+                "name": voice.name.title(),
+                "labels": {"accent": "American", "gender": None},
+                "verified_languages": [{"language": "en", "model_id": "eleven_flash_v2_5"}],
+            }
+            for voice in self._synthesizer.voices
+        ]
+        return refusal or JSONResponse({"voices": voices})
+
+    async def _elevenlabs(self, request: Request) -> Response:
+        body = await request.json()
+        call, fault, refusal = await self._begin(request, body)
+        if refusal:
+            return refusal
+        voice = request.path_params["voice"].removeprefix("id-of-")
+        if voice not in [known.name for known in self._synthesizer.voices]:
+            detail = {"status": "voice_not_found", "message": f"A voice with the voice_id {voice} was not found."}
+            return JSONResponse({"detail": detail}, 404)
+        assert request.query_params["output_format"] == "pcm_24000"
+        speed = body.get("voice_settings", {}).get("speed", 1.0)
+        pieces = self._spoken(body["text"], voice, speed)
+        return StreamingResponse(self._faulty(call, fault, pieces, b""), media_type=_speech_type(fault))
+
+    async def _spoken(self, text: str, voice: str, speed: float) -> AsyncIterator[bytes]:
+        async for chunk in self._synthesizer.synthesize(text, voice=voice, speed=speed):
+            assert isinstance(chunk, AudioChunk)
+            data = to_pcm(chunk.samples).astype("<i2").tobytes()
+            for start in range(0, len(data), 4_801):
+                yield data[start : start + 4_801]
+
+
+def _speech_type(fault: Fault | None) -> str:
+    return "audio/mpeg" if fault is not None and fault.kind == "malformed" else "audio/pcm"
+
+
+def _unknown_model(name: str) -> Response | None:
+    if name == MODEL:
+        return None
+    error = {"message": f"The model `{name}` does not exist.", "code": "model_not_found", "param": "model"}
+    return JSONResponse({"error": error}, 404)
+
+
+def _sse(data: Any) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()
+
+
+async def _chat_chunks(llm: LanguageModel, body: dict[str, Any]) -> AsyncIterator[bytes]:
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return _sse({"object": "chat.completion.chunk", "choices": [_choice(delta, finish)]})
+
+    yield chunk({"role": "assistant", "content": ""})
+    async for delta in llm.generate(_request(body)):
+        match delta:
+            case TextDelta(text):
+                yield chunk({"content": text})
+            case ToolCallDelta(index, name, arguments, _):
+                call: dict[str, Any] = {"index": index, "function": {"arguments": arguments}}
+                if name is not None:
+                    call |= {"id": f"call_{index}", "type": "function"}
+                    call["function"]["name"] = name
+                yield chunk({"tool_calls": [call]})
+            case Usage(input_tokens, output_tokens):
+                usage = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens}
+            case Finish(reason):
+                yield chunk({}, reason)
+    yield _sse({"object": "chat.completion.chunk", "choices": [], "usage": usage})
+    yield b"data: [DONE]\n\n"
+
+
+def _choice(delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+def _request(body: dict[str, Any]) -> GenerationRequest:
+    messages = tuple(
+        Message(entry["role"], (TextPart(entry["content"] or ""),), tool_call_id=entry.get("tool_call_id"))
+        for entry in body["messages"]
+    )
+    tools = tuple(Tool(**tool["function"]) for tool in body.get("tools", ()))
+    choice = body.get("tool_choice", "auto")
+    if isinstance(choice, dict):
+        choice = NamedTool(choice["function"]["name"])
+    return GenerationRequest(messages, tools, choice, max_tokens=body.get("max_tokens"))
+
+
+class _NoModels:
+    def path(self, name: str) -> Path:
+        raise AssertionError(f"stand-in engines need no model {name}")
+
+
+async def stand_ins(**llm: Any) -> tuple[LanguageModel, Transcriber, Synthesizer]:
+    """Engines without models; `llm` are options of the language model."""
+    return (
+        await StandInLanguageModel.load(EngineContext(_NoModels(), options=llm)),
+        await StandInTranscriber.load(EngineContext(_NoModels())),
+        await StandInSynthesizer.load(EngineContext(_NoModels())),
+    )
+
+
+@asynccontextmanager
+async def remote_server(
+    llm: LanguageModel, transcriber: Transcriber, synthesizer: Synthesizer
+) -> AsyncIterator[RemoteServer]:
+    """Serve these engines on a free port, in this event loop."""
+    remote = RemoteServer(llm, transcriber, synthesizer)
+    listener = socket.create_server(("127.0.0.1", 0))
+    remote.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(remote.app(), log_config=None, lifespan="off", timeout_graceful_shutdown=0)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        while not server.started:
+            assert not task.done(), task
+            await asyncio.sleep(0.005)
+        yield remote
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+async def eventually(what: Callable[[], bool]) -> None:
+    """Wait until `what` holds."""
+    async with asyncio.timeout(10):
+        while not what():  # noqa: ASYNC110 - it may be anything
+            await asyncio.sleep(0.01)
+
+
+async def _main() -> None:
+    async with remote_server(*await stand_ins(token_ms=20.0, words=400)) as remote:
+        print(remote.url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,263 @@
+"""Engines that stand in for each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from antiphon.engines.base import (
+    AudioChunk,
+    Engine,
+    EngineContext,
+    EngineError,
+    Finish,
+    GenerationRequest,
+    LanguageModel,
+    Message,
+    Priority,
+    Samples,
+    Synthesizer,
+    TextDelta,
+    TextPart,
+    Transcriber,
+    Transcript,
+    Voice,
+)
+from antiphon.engines.fallback import fallback
+from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer, StandInTranscriber, StandInVad
+
+REQUEST = GenerationRequest((Message("user", (TextPart("Hello"),)),))
+LOUD = np.ones(16_000, np.float32)
+
+
+class NoModels:
+    def path(self, name: str) -> Path:
+        raise AssertionError(name)
+
+
+NOTHING = EngineContext(NoModels())
+
+
+class Failing:
+    """Fails `broken` in its calls and, where `cold`, when warming up, after `after` pieces."""
+
+    broken: Exception | None = EngineError("on fire", code="timeout")
+    cold: Exception | None = None
+    after = 0
+    calls = 0
+    closed = 0
+
+    async def warm_up(self) -> None:
+        if self.cold is not None:
+            raise self.cold
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    async def through(self, pieces: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        self.calls += 1
+        count = 0
+        async for piece in pieces:
+            if self.broken is not None and count == self.after:
+                raise self.broken
+            count += 1
+            yield piece
+
+
+class FailingModel(Failing, StandInLanguageModel):
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Any]:
+        async for delta in self.through(super().generate(request)):
+            yield delta
+
+
+class FailingTranscriber(Failing, StandInTranscriber):
+    async def transcribe(self, audio: Samples, **options: Any) -> Transcript:
+        self.calls += 1
+        if self.broken is not None:
+            raise self.broken
+        return Transcript("first")
+
+
+class FailingSynthesizer(Failing, StandInSynthesizer):
+    voices = (Voice("ada"), Voice("high"))
+
+    async def synthesize(self, text: str, **options: Any) -> AsyncIterator[AudioChunk]:
+        async for chunk in self.through(super().synthesize(text, **{**options, "voice": "low"})):
+            yield chunk
+
+
+class EightKilohertz(Synthesizer):
+    """Speaks a second of a constant for every call, at 8 kHz."""
+
+    name = "eight"
+    voices = (Voice("high"),)
+    sample_rate = 8_000
+
+    @classmethod
+    async def load(cls, context: EngineContext) -> EightKilohertz:
+        return cls()
+
+    async def synthesize(
+        self,
+        text: str,
+        *,
+        voice: str | None = None,
+        speed: float = 1.0,
+        language: str | None = None,
+        priority: Priority = Priority.LIVE,
+    ) -> AsyncIterator[AudioChunk]:
+        self.voice = voice
+        for _ in range(10):
+            yield AudioChunk(np.full(800, 0.5, np.float32), 8_000)
+
+
+async def models(**options: Any) -> tuple[FailingModel, StandInLanguageModel, LanguageModel]:
+    first, second = await FailingModel.load(NOTHING), await StandInLanguageModel.load(NOTHING)
+    return first, second, cast(LanguageModel, fallback("llm", [first, second], **options))
+
+
+async def said(model: LanguageModel) -> str:
+    deltas = [delta async for delta in model.generate(REQUEST)]
+    assert isinstance(deltas[-1], Finish)
+    return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
+
+
+@pytest.mark.parametrize("broken", [EngineError("on fire"), EngineError("no", code="unsupported"), RuntimeError("bug")])
+async def test_the_next_model_answers(broken: Exception) -> None:
+    first, _, model = await models()
+    first.broken = broken
+    assert (await said(model)).startswith("Hello, this is a stand-in.")
+
+
+async def test_a_model_that_fails_after_a_word_fails_the_reply() -> None:
+    first, _, model = await models()
+    first.after = 2
+    got = []
+    with pytest.raises(EngineError, match="on fire"):
+        async for delta in model.generate(REQUEST):
+            got.append(delta)  # noqa: PERF401 - what came before the failure counts
+    assert got == [TextDelta("Hello,"), TextDelta(" this")]
+
+
+async def test_when_all_fail_all_is_told() -> None:
+    first, second = await FailingModel.load(NOTHING), await FailingModel.load(NOTHING)
+    second.broken = EngineError("under water")
+    model = cast(LanguageModel, fallback("llm", [first, second]))
+    with pytest.raises(EngineError, match="on fire; under water") as error:
+        await said(model)
+    assert error.value.code == "timeout"
+
+
+async def test_one_that_fails_again_and_again_is_passed_over_and_tried_later() -> None:
+    first, _, model = await models(failures=2, rest_s=0.2)
+    for _ in range(4):
+        await said(model)
+    assert first.calls == 2
+    await asyncio.sleep(0.25)
+    first.broken = None
+    await said(model)
+    await said(model)
+    assert first.calls == 4
+
+
+async def test_requests_that_are_at_fault_do_not_open_the_circuit() -> None:
+    first, _, model = await models(failures=1)
+    first.broken = EngineError("too long", code="context_length_exceeded")
+    await said(model)
+    await said(model)
+    assert first.calls == 2
+
+
+async def test_all_resting_is_told_at_once() -> None:
+    first = await FailingModel.load(NOTHING)
+    model = cast(LanguageModel, fallback("llm", [first], failures=1))
+    with pytest.raises(EngineError, match="on fire"):
+        await said(model)
+    with pytest.raises(EngineError) as error:
+        await said(model)
+    assert error.value.code == "engine_unavailable"
+    assert first.calls == 1
+
+
+async def test_a_reply_that_nobody_wants_any_more_is_no_failure() -> None:
+    first, _, model = await models(failures=1)
+    first.after = 5
+    for _ in range(3):
+        deltas = cast(AsyncGenerator[Any, None], model.generate(REQUEST))
+        assert await anext(deltas) == TextDelta("Hello,")
+        await deltas.aclose()
+    assert first.calls == 3
+
+
+async def test_transcription() -> None:
+    first, second = await FailingTranscriber.load(NOTHING), await StandInTranscriber.load(NOTHING)
+    transcriber = cast(Transcriber, fallback("transcription", [first, second]))
+    assert (await transcriber.transcribe(LOUD)).text == "Utterance of 1.0 seconds."
+    assert transcriber.stream() is None
+    first.broken = None
+    assert (await transcriber.transcribe(LOUD)).text == "first"
+
+
+async def test_speech_comes_at_one_rate_and_in_a_voice_that_there_is() -> None:
+    first, second = await FailingSynthesizer.load(NOTHING), EightKilohertz()
+    speaker = cast(Synthesizer, fallback("tts", [first, second]))
+    assert [voice.name for voice in speaker.voices] == ["ada", "high"]
+    for voice, known in (("ada", None), ("high", "high"), (None, None)):
+        chunks = [chunk async for chunk in speaker.synthesize("Hello.", voice=voice)]
+        assert {chunk.rate for chunk in chunks} == {24_000}
+        assert sum(chunk.samples.size for chunk in chunks) == 24_000
+        assert second.voice == known
+
+
+async def test_speech_that_fails_inside_a_clause_fails() -> None:
+    first, second = await FailingSynthesizer.load(NOTHING), EightKilohertz()
+    first.after = 1
+    speaker = cast(Synthesizer, fallback("tts", [first, second]))
+    with pytest.raises(EngineError, match="on fire"):
+        [chunk async for chunk in speaker.synthesize("Hello, everybody out there.")]
+
+
+async def test_one_that_is_not_ready_at_the_start_rests() -> None:
+    first, _, model = await models()
+    first.cold = EngineError("cannot be reached", code="engine_unavailable")
+    await model.warm_up()
+    await said(model)
+    assert first.calls == 0
+
+
+@pytest.mark.parametrize("cold", [EngineError("no such option", code="invalid_option"), RuntimeError("bug")])
+async def test_wrong_settings_are_told_although_another_is_ready(cold: Exception) -> None:
+    first, _, model = await models()
+    first.cold = cold
+    with pytest.raises(type(cold), match=str(cold)):
+        await model.warm_up()
+
+
+async def test_none_ready_is_told() -> None:
+    first = await FailingModel.load(NOTHING)
+    first.cold = EngineError("cannot be reached")
+    with pytest.raises(EngineError, match="cannot be reached"):
+        await fallback("llm", [first]).warm_up()
+
+
+async def test_all_are_closed() -> None:
+    first, second = await FailingModel.load(NOTHING), await FailingModel.load(NOTHING)
+    await fallback("llm", [first, second]).close()
+    assert (first.closed, second.closed) == (1, 1)
+
+
+async def test_what_cannot_be_combined() -> None:
+    vad, model = await StandInVad.load(NOTHING), await StandInLanguageModel.load(NOTHING)
+    for role, engines, code in (
+        ("vad", [vad], "wrong_role"),
+        ("llm", [model, vad], "wrong_role"),
+        ("llm", [], "invalid_option"),
+    ):
+        with pytest.raises(EngineError) as error:
+            fallback(role, cast(list[Engine], engines))
+        assert error.value.code == code
