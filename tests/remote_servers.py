@@ -136,9 +136,12 @@ class RemoteServer:
     async def _begin(self, request: Request, body: Any) -> tuple[Call, Fault | None, Response | None]:
         assert request.client is not None
         call = Call(request.url.path, (request.client.host, request.client.port), dict(request.headers), body)
+        if request.method == "GET":
+            call.outcome = "complete"
         self.calls.append(call)
         key = request.headers.get("xi-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
         if key != KEY:
+            call.outcome = "complete"
             error = {"message": f"Incorrect API key provided: {key}", "code": "invalid_api_key"}
             return call, None, JSONResponse({"error": error}, 401)
         fault = self._befalls(call.path)
@@ -333,7 +336,9 @@ def _request(body: dict[str, Any]) -> GenerationRequest:
     return GenerationRequest(messages, tools, choice, max_tokens=body.get("max_tokens"))
 
 
-class _NoModels:
+class NoModels:
+    """Where engines find no models."""
+
     def path(self, name: str) -> Path:
         raise AssertionError(f"stand-in engines need no model {name}")
 
@@ -341,9 +346,9 @@ class _NoModels:
 async def stand_ins(**llm: Any) -> tuple[LanguageModel, Transcriber, Synthesizer]:
     """Engines without models; `llm` are options of the language model."""
     return (
-        await StandInLanguageModel.load(EngineContext(_NoModels(), options=llm)),
-        await StandInTranscriber.load(EngineContext(_NoModels())),
-        await StandInSynthesizer.load(EngineContext(_NoModels())),
+        await StandInLanguageModel.load(EngineContext(NoModels(), options=llm)),
+        await StandInTranscriber.load(EngineContext(NoModels())),
+        await StandInSynthesizer.load(EngineContext(NoModels())),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -30,14 +29,10 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.fallback import fallback
 from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer, StandInTranscriber, StandInVad
+from tests.remote_servers import NoModels
 
 REQUEST = GenerationRequest((Message("user", (TextPart("Hello"),)),))
 LOUD = np.ones(16_000, np.float32)
-
-
-class NoModels:
-    def path(self, name: str) -> Path:
-        raise AssertionError(name)
 
 
 NOTHING = EngineContext(NoModels())

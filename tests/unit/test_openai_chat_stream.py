@@ -9,6 +9,8 @@ import pytest
 from antiphon.engines.base import Finish, TextDelta, ToolCallDelta, Usage
 from antiphon.engines.openai_chat_stream import ChatStream
 
+A, B = "call_aaaaaaaaaaaaaaaa", "call_bbbbbbbbbbbbbbbb"
+
 
 def delta(finish_reason: str | None = None, **fields: Any) -> dict[str, Any]:
     return {"id": "c", "choices": [{"index": 0, "delta": fields, "finish_reason": finish_reason}]}
@@ -68,16 +70,16 @@ def test_why_it_ended(told: str, meant: Any) -> None:
 
 def test_calls_as_openai_streams_them() -> None:
     assert read(
-        call(index=0, id="call_a", type="function", function={"name": "dial", "arguments": ""}),
+        call(index=0, id=A, type="function", function={"name": "dial", "arguments": ""}),
         call(index=0, function={"arguments": '{"number":'}),
         call(index=0, function={"arguments": " 1}"}),
-        call(index=1, id="call_b", type="function", function={"name": "wait", "arguments": "{}"}),
+        call(index=1, id=B, type="function", function={"name": "wait", "arguments": "{}"}),
         delta("tool_calls"),
     ) == [
-        ToolCallDelta(0, "dial", "", "call_a"),
+        ToolCallDelta(0, "dial", "", A),
         ToolCallDelta(0, None, '{"number":'),
         ToolCallDelta(0, None, " 1}"),
-        ToolCallDelta(1, "wait", "{}", "call_b"),
+        ToolCallDelta(1, "wait", "{}", B),
         Finish("tool_calls"),
     ]
 
@@ -87,7 +89,7 @@ def test_whole_calls_that_all_have_the_same_number() -> None:
         call(index=0, id="a", function={"name": "dial", "arguments": "{}"}),
         call(index=0, id="b", function={"name": "wait", "arguments": "{}"}),
         delta("stop"),
-    ) == [ToolCallDelta(0, "dial", "{}", "a"), ToolCallDelta(1, "wait", "{}", "b"), Finish("tool_calls")]
+    ) == [ToolCallDelta(0, "dial", "{}"), ToolCallDelta(1, "wait", "{}"), Finish("tool_calls")]
 
 
 def test_whole_calls_without_numbers_and_ids() -> None:
@@ -104,7 +106,7 @@ def test_names_and_ids_repeated_in_every_piece() -> None:
         call(**piece, function={"name": "dial", "arguments": "{"}),
         call(**piece, function={"name": "dial", "arguments": "}"}),
         delta("tool_calls"),
-    ) == [ToolCallDelta(0, "dial", "{", "a"), ToolCallDelta(0, None, "}"), Finish("tool_calls")]
+    ) == [ToolCallDelta(0, "dial", "{"), ToolCallDelta(0, None, "}"), Finish("tool_calls")]
 
 
 def test_a_name_that_comes_after_arguments() -> None:
@@ -112,7 +114,7 @@ def test_a_name_that_comes_after_arguments() -> None:
         call(index=0, id="a", function={"arguments": "{"}),
         call(index=0, function={"name": "dial", "arguments": "}"}),
         delta("tool_calls"),
-    ) == [ToolCallDelta(0, "dial", "{}", "a"), Finish("tool_calls")]
+    ) == [ToolCallDelta(0, "dial", "{}"), Finish("tool_calls")]
 
 
 @pytest.mark.parametrize(

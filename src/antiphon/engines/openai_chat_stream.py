@@ -6,6 +6,7 @@ reasoning into a field of its own (`reasoning_content`, `reasoning`), which is n
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -21,6 +22,9 @@ _REASONS: dict[str, Literal["stop", "length", "tool_calls", "content_filter"]] =
     "safety": "content_filter",
 }
 _FAILURES = frozenset({"error", "abort"})
+
+_UNIQUE_ID = re.compile(r"call_[0-9A-Za-z]{16,}")
+"""Ids as OpenAI makes them. Those of others are not passed on: some say "call_0" in every reply."""
 
 
 class _Function(BaseModel):
@@ -159,7 +163,8 @@ class ChatStream:
             self._early += arguments
             return None
         self._named = True
-        return ToolCallDelta(self._call, name, self._early + arguments, self._id)
+        own = self._id if self._id and _UNIQUE_ID.fullmatch(self._id) else None
+        return ToolCallDelta(self._call, name, self._early + arguments, own)
 
     def _begins(self, call: _Call, name: str | None) -> bool:
         """Whether this is the first piece of another call."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import openai
+from pydantic import ValidationError
 
 from antiphon.engines.base import EngineError
 from antiphon.engines.remote_retry import retry_after
@@ -130,4 +131,7 @@ def _first(body: dict[Any, Any], *keys: str) -> object:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, ValidationError):  # in words of its own it repeats what was said in the conversation
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"{first['type']} at {'.'.join(map(str, first['loc'])) or 'the top'}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,230 @@
+"""Spoken turns through a pipeline whose engines all run elsewhere, well and with everything that goes wrong there."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from antiphon.engines.base import Engine, EngineContext, LanguageModel, Synthesizer, Transcriber
+from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
+from antiphon.engines.fallback import fallback
+from antiphon.engines.openai_chat import OpenAIChatModel
+from antiphon.engines.openai_speech import OpenAISynthesizer
+from antiphon.engines.openai_transcription import OpenAITranscriber
+from antiphon.engines.stand_in import StandInTurnClassifier, StandInVad
+from antiphon.pipeline.cascade import Cascade
+from antiphon.server.served_models import ServedModels
+from tests.conformance.audio import tone
+from tests.conformance.recorder import Event, RealtimeClient
+from tests.remote_servers import KEY, MODEL, Fault, NoModels, RemoteServer, eventually, remote_server, stand_ins
+from tests.serving import serving_here
+
+NOTHING = EngineContext(NoModels())
+PATIENCE = {"first_timeout_s": 1.0, "stall_timeout_s": 0.4, "connect_timeout_s": 0.5, "retries": 1}
+TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+HEARING = {"input": {"transcription": {"model": "whisper-1"}}}
+LONG = {"words": 60}
+
+Engines = dict[str, Engine]
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_KEY", KEY)
+
+
+@pytest.fixture
+async def remote() -> AsyncIterator[RemoteServer]:
+    async with remote_server(*await stand_ins(**LONG)) as server:
+        yield server
+
+
+async def remote_engines(url: str, tts: type[Synthesizer] = OpenAISynthesizer) -> Engines:
+    """Return every engine of a turn, each on the server at `url`."""
+
+    async def load(kind: type[Engine]) -> Engine:
+        place = {"base_url": url} if kind is ElevenLabsSynthesizer else {"base_url": f"{url}/v1", "model": MODEL}
+        return await kind.load(
+            EngineContext(NoModels(), options={**PATIENCE, **place, "api_key": {"env": "REMOTE_KEY"}})
+        )
+
+    return {
+        "transcription": await load(OpenAITranscriber),
+        "llm": await load(OpenAIChatModel),
+        "tts": await load(tts),
+    }
+
+
+async def with_fallbacks(engines: Engines) -> Engines:
+    """Return engines that have one of this process behind them."""
+    llm, transcriber, synthesizer = await stand_ins(reply="The local model speaks.")
+    local: Engines = {"transcription": transcriber, "llm": llm, "tts": synthesizer}
+    return {role: fallback(role, [engine, local[role]]) for role, engine in engines.items()}
+
+
+@asynccontextmanager
+async def serving_engines(engines: Engines) -> AsyncIterator[str]:
+    """Serve a pipeline of these engines and the stand-in ears; yield the WebSocket URL."""
+    await asyncio.gather(*(engine.warm_up() for engine in engines.values()))
+    cascade = Cascade(
+        "remote",
+        vad=await StandInVad.load(NOTHING),
+        turn=await StandInTurnClassifier.load(NOTHING),
+        transcription=cast(Transcriber, engines["transcription"]),
+        llm=cast(LanguageModel, engines["llm"]),
+        tts=cast(Synthesizer, engines["tts"]),
+        drafts="off",
+    )
+    try:
+        async with serving_here() as server:
+            server.service._models = ServedModels({cascade.name: cascade}, created=0)
+            yield server.ws_url
+    finally:
+        await cascade.close()
+
+
+async def turn(client: RealtimeClient) -> Event:
+    """Say something, and return the response once it is done."""
+    await client.speak(tone(1000))
+    response: Event = (await client.expect("response.done"))["response"]
+    return response
+
+
+def said(response: Event) -> str:
+    return str(response["output"][0]["content"][0]["transcript"])
+
+
+async def configured(client: RealtimeClient) -> None:
+    await client.send({"type": "session.update", "session": {"type": "realtime", "audio": HEARING}})
+    await client.expect("session.updated")
+
+
+@pytest.mark.parametrize("tts", [OpenAISynthesizer, ElevenLabsSynthesizer])
+async def test_a_turn(remote: RemoteServer, tts: type[Synthesizer]) -> None:
+    async with serving_engines(await remote_engines(remote.url, tts)) as url, RealtimeClient(url) as client:
+        await configured(client)
+        for fault in (None, Fault("slow", delay_s=0.005), Fault("odd")):
+            remote.fault = fault
+            response = await turn(client)
+            assert response["status"] == "completed"
+            assert said(response).startswith("Hello, this is a stand-in.")
+            assert response["usage"]["output_token_details"]["text_tokens"] == 60
+            assert len(client.recording.speech(response["id"])) > 24_000
+    heard = client.recording.received(TRANSCRIBED)
+    assert [event["transcript"][:12] for event in heard] == ["Utterance of"] * 3
+
+
+async def test_a_function_call(remote: RemoteServer) -> None:
+    dial = {"type": "function", "name": "dial", "description": "Dials.", "parameters": {"type": "object"}}
+    async with serving_engines(await remote_engines(remote.url)) as url, RealtimeClient(url) as client:
+        session = {"type": "realtime", "tools": [dial], "tool_choice": "required"}
+        await client.send({"type": "session.update", "session": session})
+        response = await turn(client)
+        (call,) = response["output"]
+        assert (call["type"], call["name"], call["arguments"]) == ("function_call", "dial", "{}")
+
+
+FAULTS = [
+    ("chat/completions", Fault("hang"), "timeout"),
+    ("chat/completions", Fault("hang", after=30), "timeout"),
+    ("chat/completions", Fault("status"), "engine_failed"),
+    ("chat/completions", Fault("drop", after=30), "engine_failed"),
+    ("chat/completions", Fault("end", after=30), "engine_failed"),
+    ("chat/completions", Fault("malformed", after=30), "engine_failed"),
+    ("audio/speech", Fault("hang"), "timeout"),
+    ("audio/speech", Fault("hang", after=10), "timeout"),
+    ("audio/speech", Fault("status"), "engine_failed"),
+    ("audio/speech", Fault("drop", after=10), "engine_failed"),
+    ("audio/speech", Fault("malformed"), "engine_failed"),
+    ("audio/transcriptions", Fault("hang"), "transcription_failed"),
+    ("audio/transcriptions", Fault("status"), "transcription_failed"),
+    ("audio/transcriptions", Fault("malformed"), "transcription_failed"),
+]
+
+
+def name(value: Any) -> str:
+    return f"{value.kind}-{value.after}" if isinstance(value, Fault) else str(value).split("/")[-1]
+
+
+@pytest.mark.parametrize(("path", "fault", "code"), FAULTS, ids=name)
+async def test_a_fault_ends_the_response_and_the_session_lives_on(
+    remote: RemoteServer, path: str, fault: Fault, code: str
+) -> None:
+    async with serving_engines(await remote_engines(remote.url)) as url, RealtimeClient(url) as client:
+        await configured(client)
+        remote.fault = Fault(fault.kind, fault.after, path=path)
+        response = await turn(client)
+        assert response["status"] == "failed"
+        assert response["status_details"]["type"] == "failed"
+        assert response["status_details"]["error"]["code"] == code
+        assert "on fire" not in response["status_details"]["error"]["message"]
+        remote.fault = None
+        assert (await turn(client))["status"] == "completed"
+
+
+@pytest.mark.parametrize(("path", "fault"), [(path, fault) for path, fault, _ in FAULTS if not fault.after], ids=name)
+async def test_the_fallback_takes_over(remote: RemoteServer, path: str, fault: Fault) -> None:
+    engines = await with_fallbacks(await remote_engines(remote.url))
+    async with serving_engines(engines) as url, RealtimeClient(url) as client:
+        await configured(client)
+        remote.fault = Fault(fault.kind, fault.after, path=path)
+        response = await turn(client)
+        assert response["status"] == "completed"
+        local = path == "chat/completions"
+        assert said(response).startswith("The local model speaks." if local else "Hello, this is a stand-in.")
+        assert len(client.recording.speech(response["id"])) > 24_000
+
+
+async def test_speaking_over_a_reply_closes_the_streams(remote: RemoteServer) -> None:
+    async with serving_engines(await remote_engines(remote.url)) as url, RealtimeClient(url) as client:
+        await configured(client)
+        remote.fault = Fault("slow", delay_s=0.05)
+        await client.speak(tone(1000))
+        await client.expect("response.output_audio.delta")
+        await client.speak(tone(1000), trailing_silence_ms=0)
+        response = (await client.expect("response.done"))["response"]
+        assert response["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+        await eventually(lambda: "closed" in [call.outcome for call in remote.called("chat/completions")])
+        await eventually(lambda: not any(call.outcome == "running" for call in remote.calls))
+        remote.fault = None
+        await client.speak(tone(200))
+        assert (await client.expect("response.done"))["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize("fallen_back", [False, True])
+async def test_the_server_is_killed_inside_a_reply(fallen_back: bool) -> None:
+    command: Sequence[str] = (sys.executable, "-m", "tests.remote_servers")
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        engines = await remote_engines((await process.stdout.readline()).decode().strip())
+        if fallen_back:
+            engines = await with_fallbacks(engines)
+        async with serving_engines(engines) as url, RealtimeClient(url) as client:
+            await configured(client)
+            await client.speak(tone(1000))
+            await client.expect("response.output_audio.delta")
+            process.send_signal(signal.SIGKILL)
+            response = (await client.expect("response.done"))["response"]
+            assert response["status"] == "failed"
+            assert response["status_details"]["error"]["code"] in ("engine_failed", "engine_unavailable")
+            after = await turn(client)
+            assert after["status"] == ("completed" if fallen_back else "failed")
+            if fallen_back:
+                assert said(after) == "The local model speaks."
+                assert len(client.recording.speech(after["id"])) > 24_000
+            else:
+                failed = client.recording.received("conversation.item.input_audio_transcription.failed")
+                assert [event["error"]["code"] for event in failed] == ["engine_unavailable"]
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
