@@ -6,32 +6,21 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from antiphon.engines.base import Engine, EngineContext, LanguageModel, Synthesizer, Transcriber
+from antiphon.engines.base import Synthesizer
 from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
-from antiphon.engines.fallback import fallback
-from antiphon.engines.openai_chat import OpenAIChatModel
 from antiphon.engines.openai_speech import OpenAISynthesizer
-from antiphon.engines.openai_transcription import OpenAITranscriber
-from antiphon.engines.stand_in import StandInTurnClassifier, StandInVad
-from antiphon.pipeline.cascade import Cascade
-from antiphon.server.served_models import ServedModels
 from tests.conformance.audio import tone
 from tests.conformance.recorder import Event, RealtimeClient
-from tests.remote_servers import KEY, MODEL, Fault, NoModels, RemoteServer, eventually, remote_server, stand_ins
-from tests.serving import serving_here
+from tests.remote_pipelines import remote_engines, serving_engines, with_fallbacks
+from tests.remote_servers import KEY, Fault, RemoteServer, eventually, remote_server, stand_ins
 
-NOTHING = EngineContext(NoModels())
-PATIENCE = {"first_timeout_s": 1.0, "stall_timeout_s": 0.4, "connect_timeout_s": 0.5, "retries": 1}
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 HEARING = {"input": {"transcription": {"model": "whisper-1"}}}
 LONG = {"words": 60}
-
-Engines = dict[str, Engine]
 
 
 @pytest.fixture(autouse=True)
@@ -43,50 +32,6 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 async def remote() -> AsyncIterator[RemoteServer]:
     async with remote_server(*await stand_ins(**LONG)) as server:
         yield server
-
-
-async def remote_engines(url: str, tts: type[Synthesizer] = OpenAISynthesizer) -> Engines:
-    """Return every engine of a turn, each on the server at `url`."""
-
-    async def load(kind: type[Engine]) -> Engine:
-        place = {"base_url": url} if kind is ElevenLabsSynthesizer else {"base_url": f"{url}/v1", "model": MODEL}
-        return await kind.load(
-            EngineContext(NoModels(), options={**PATIENCE, **place, "api_key": {"env": "REMOTE_KEY"}})
-        )
-
-    return {
-        "transcription": await load(OpenAITranscriber),
-        "llm": await load(OpenAIChatModel),
-        "tts": await load(tts),
-    }
-
-
-async def with_fallbacks(engines: Engines) -> Engines:
-    """Return engines that have one of this process behind them."""
-    llm, transcriber, synthesizer = await stand_ins(reply="The local model speaks.")
-    local: Engines = {"transcription": transcriber, "llm": llm, "tts": synthesizer}
-    return {role: fallback(role, [engine, local[role]]) for role, engine in engines.items()}
-
-
-@asynccontextmanager
-async def serving_engines(engines: Engines) -> AsyncIterator[str]:
-    """Serve a pipeline of these engines and the stand-in ears; yield the WebSocket URL."""
-    await asyncio.gather(*(engine.warm_up() for engine in engines.values()))
-    cascade = Cascade(
-        "remote",
-        vad=await StandInVad.load(NOTHING),
-        turn=await StandInTurnClassifier.load(NOTHING),
-        transcription=cast(Transcriber, engines["transcription"]),
-        llm=cast(LanguageModel, engines["llm"]),
-        tts=cast(Synthesizer, engines["tts"]),
-        drafts="off",
-    )
-    try:
-        async with serving_here() as server:
-            server.service._models = ServedModels({cascade.name: cascade}, created=0)
-            yield server.ws_url
-    finally:
-        await cascade.close()
 
 
 async def turn(client: RealtimeClient) -> Event:

@@ -1,0 +1,85 @@
+"""Pipelines whose engines run elsewhere, served in the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from antiphon.engines.base import (
+    Engine,
+    EngineContext,
+    LanguageModel,
+    Synthesizer,
+    Transcriber,
+    TurnClassifier,
+    VoiceActivityDetector,
+)
+from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
+from antiphon.engines.fallback import fallback
+from antiphon.engines.openai_chat import OpenAIChatModel
+from antiphon.engines.openai_speech import OpenAISynthesizer
+from antiphon.engines.openai_transcription import OpenAITranscriber
+from antiphon.engines.stand_in import StandInTurnClassifier, StandInVad
+from antiphon.pipeline.cascade import Cascade
+from antiphon.server.served_models import ServedModels
+from tests.remote_servers import MODEL, NoModels, stand_ins
+from tests.serving import serving_here
+
+NOTHING = EngineContext(NoModels())
+PATIENCE = {"first_timeout_s": 1.0, "stall_timeout_s": 0.4, "connect_timeout_s": 0.5, "retries": 1}
+"""Options of engines that are impatient, so that tests of what hangs are quick."""
+
+Engines = dict[str, Engine]
+
+
+async def remote_engines(
+    url: str, tts: type[Synthesizer] = OpenAISynthesizer, *, chat_url: str | None = None, **options: Any
+) -> Engines:
+    """Return every engine of a turn, each on the server at `url`, except the language model where `chat_url` is given.
+
+    `options` take the place of `PATIENCE`.
+    """
+
+    async def load(kind: type[Engine], url: str = url) -> Engine:
+        place = {"base_url": url} if kind is ElevenLabsSynthesizer else {"base_url": f"{url}/v1", "model": MODEL}
+        return await kind.load(
+            EngineContext(NoModels(), options={**PATIENCE, **place, "api_key": {"env": "REMOTE_KEY"}, **options})
+        )
+
+    return {
+        "transcription": await load(OpenAITranscriber),
+        "llm": await load(OpenAIChatModel, chat_url or url),
+        "tts": await load(tts),
+    }
+
+
+async def with_fallbacks(engines: Engines) -> Engines:
+    """Return engines that have one of this process behind them."""
+    llm, transcriber, synthesizer = await stand_ins(reply="The local model speaks.")
+    local: Engines = {"transcription": transcriber, "llm": llm, "tts": synthesizer}
+    return {role: fallback(role, [engine, local[role]]) for role, engine in engines.items()}
+
+
+@asynccontextmanager
+async def serving_engines(engines: Engines, ears: Engines | None = None) -> AsyncIterator[str]:
+    """Serve a pipeline of these engines and these ears ("vad" and "turn"), stand-ins by default; yield the WebSocket
+    URL."""
+    ears = ears or {"vad": await StandInVad.load(NOTHING), "turn": await StandInTurnClassifier.load(NOTHING)}
+    await asyncio.gather(*(engine.warm_up() for engine in engines.values()))
+    cascade = Cascade(
+        "remote",
+        vad=cast(VoiceActivityDetector, ears["vad"]),
+        turn=cast(TurnClassifier, ears["turn"]),
+        transcription=cast(Transcriber, engines["transcription"]),
+        llm=cast(LanguageModel, engines["llm"]),
+        tts=cast(Synthesizer, engines["tts"]),
+        drafts="off",
+    )
+    try:
+        async with serving_here() as server:
+            server.service._models = ServedModels({cascade.name: cascade}, created=0)
+            yield server.ws_url
+    finally:
+        await cascade.close()
