@@ -10,7 +10,7 @@ SERVE_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench models clean
+.PHONY: help serve test lint format bench models browser clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -18,7 +18,7 @@ help: ## Show this list
 serve: $(VENV)/.local ## Serve on 127.0.0.1:8080; sets up everything first, models included
 	$(BIN)/antiphon serve $(SERVE_ARGS)
 
-test: models ## Run every test; sets up everything first, models included
+test: models browser ## Run every test; sets up everything first, models included
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and the architecture's arrows
@@ -36,6 +36,14 @@ bench: $(VENV)/.dev ## Measure the time to answer of a server that it starts
 
 models: $(VENV)/.dev ## Pull the models of the embedded engines
 	$(BIN)/antiphon models pull
+
+browser: ## Install Chromium for the playground's tests, where apt-get can; without it they are skipped
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium"; \
+		{ apt-get install -y -q chromium || { apt-get update -q && apt-get install -y -q chromium; }; } \
+			</dev/null >/dev/null || echo "Chromium could not be installed: the playground is NOT tested" >&2; \
+	else echo "Chromium is not installed: the playground is NOT tested in a browser" >&2; fi
 
 clean: ## Remove the virtual environment and caches; models stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

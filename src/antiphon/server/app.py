@@ -21,6 +21,7 @@ from antiphon.server.client_secrets import ClientSecrets, add_client_secret_rout
 from antiphon.server.errors import add_error_handlers, error_response
 from antiphon.server.guard import Guard
 from antiphon.server.logs import configure_logs
+from antiphon.server.playground import playground_routes
 from antiphon.server.realtime import PATHS, realtime
 from antiphon.server.security import ApiKeys, OriginPolicy
 from antiphon.server.service import Service
@@ -77,6 +78,7 @@ def app_from_environment() -> FastAPI:
 
 def _add_routes(app: FastAPI) -> None:
     app.router.routes.extend(WebSocketRoute(path, realtime) for path in PATHS)
+    app.router.routes.extend(playground_routes())
     add_error_handlers(app)
 
     @app.get("/healthz")

@@ -10,12 +10,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.protocol.errors import ProtocolError
+from antiphon.server import playground
 from antiphon.server.client_secrets import PREFIX, ClientSecrets
 from antiphon.server.errors import error_response
 from antiphon.server.security import ApiKeys, OriginPolicy, credentials
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""What needs no API key: load balancers ask without one."""
+OPEN_PATHS = frozenset({"/healthz", "/readyz", *playground.PATHS})
+"""What needs no API key: load balancers ask without one, and the playground is where people type theirs."""
 
 _log = structlog.get_logger(__name__)
 

@@ -1,0 +1,148 @@
+// Where the milliseconds of each turn went: from the server's timeline, or from when its events came. No DOM.
+
+const ENOUGH = 100; // turns that are kept
+
+/** What a turn is made of, in order: name, from which moment to which, and what it is called. */
+const STAGES = [
+  { name: 'silence', from: 'speech_paused', to: 'speech_stopped', label: 'Waiting for silence' },
+  { name: 'transcript', from: 'draft_started', to: 'transcript', label: 'Transcript' },
+  { name: 'first_token', from: 'transcript', to: 'first_token', label: 'First token' },
+  { name: 'first_clause', from: 'first_token', to: 'first_clause', label: 'First clause' },
+  { name: 'first_audio', from: 'first_clause', to: 'first_audio_made', label: 'First audio' },
+  { name: 'sent', from: 'speech_stopped', to: 'first_audio_sent', label: 'Answer begins' },
+];
+
+/** What can be told from the events alone, when the server sends no timeline. */
+const SEEN = [
+  { name: 'transcript', from: 'speech_stopped', to: 'transcript', label: 'Transcript' },
+  { name: 'response', from: 'speech_stopped', to: 'response_created', label: 'Response created' },
+  { name: 'first_token', from: 'response_created', to: 'first_token', label: 'First words' },
+  { name: 'sent', from: 'speech_stopped', to: 'first_audio_sent', label: 'Answer begins' },
+];
+
+/**
+ * Return the bars of a turn and the span of time, in ms since the turn closed, that they stand in:
+ * `{ bars: [{ name, label, start, end, ms }], min, max }`. A stage whose moments are missing has no bar.
+ */
+export function waterfall(turn) {
+  const at = turn.moments;
+  const stages = turn.source === 'server' ? STAGES : SEEN;
+  const bars = stages
+    .filter(({ from, to }) => at[from] !== undefined && at[to] !== undefined)
+    .map(({ name, label, from, to }) => ({
+      name,
+      label,
+      start: Math.min(at[from], at[to]),
+      end: at[to],
+      ms: Math.max(0, at[to] - at[from]),
+    }));
+  const edges = bars.flatMap(({ start, end }) => [start, end]);
+  return { bars, min: Math.min(0, ...edges), max: Math.max(0, ...edges) };
+}
+
+/** Return the two numbers that matter: ms from the end of the turn, and from the end of speech, to the answer. */
+export function answerTimes({ moments }) {
+  const answered = moments.first_audio_sent ?? null;
+  const paused = moments.speech_paused ?? null;
+  return { afterTurn: answered, afterSpeech: answered === null || paused === null ? null : answered - paused };
+}
+
+/** Return 3 to 6 round numbers of ms between `min` and `max`, for an axis. */
+export function ticks(min, max) {
+  const span = Math.max(1, max - min);
+  const power = 10 ** Math.floor(Math.log10(span / 4));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => span / size <= 5);
+  const first = Math.ceil(min / step) * step;
+  return Array.from({ length: Math.floor((max - first) / step) + 1 }, (_, index) => first + index * step);
+}
+
+/** The turns of a call, the last one last. A turn: id, words, moments (ms since it closed), source, adopted, drafts. */
+export class Turns {
+  turns = [];
+  #open = null; // the turn whose answer is awaited
+  #responses = new Map(); // response id -> turn
+
+  clear() {
+    this.turns = [];
+    this.#responses.clear();
+    this.#open = null;
+  }
+
+  /** Take a server event that came at `at` ms. Return the turn that changed, or null. */
+  apply(event, at) {
+    switch (event.type) {
+      case 'input_audio_buffer.speech_stopped':
+        return this.#closed(event.item_id, at);
+      case 'input_audio_buffer.committed': // by hand, without turn detection
+        return this.#find(event.item_id) ? null : this.#closed(event.item_id, at);
+      case 'conversation.item.input_audio_transcription.completed': {
+        const turn = this.#find(event.item_id);
+        if (!turn) return null;
+        turn.words = event.transcript.trim();
+        this.#mark(turn, 'transcript', at);
+        return turn;
+      }
+      case 'response.created': {
+        const turn = this.#open;
+        this.#open = null;
+        if (!turn) return null;
+        this.#responses.set(event.response.id, turn);
+        return this.#mark(turn, 'response_created', at);
+      }
+      case 'response.output_audio_transcript.delta':
+      case 'response.output_text.delta':
+        return this.#mark(this.#responses.get(event.response_id), 'first_token', at);
+      case 'response.output_audio.delta':
+      case 'output_audio_buffer.started':
+        return this.#mark(this.#responses.get(event.response_id), 'first_audio_sent', at);
+      case 'response.done': {
+        const turn = this.#responses.get(event.response.id);
+        this.#responses.delete(event.response.id);
+        return this.#mark(turn, 'response_done', at);
+      }
+      case 'antiphon.turn.timeline':
+        return this.#told(event);
+      default:
+        return null;
+    }
+  }
+
+  #closed(id, at) {
+    const turn = {
+      id,
+      number: (this.turns.at(-1)?.number ?? 0) + 1,
+      words: '',
+      closedAt: at,
+      moments: { speech_stopped: 0 },
+      source: 'page',
+      adopted: null,
+      drafts: null,
+      audioMs: null,
+    };
+    this.turns.push(turn);
+    if (this.turns.length > ENOUGH) this.turns.shift();
+    this.#open = turn;
+    return turn;
+  }
+
+  #mark(turn, moment, at) {
+    if (!turn || turn.source === 'server' || turn.moments[moment] !== undefined) return null;
+    turn.moments[moment] = Math.max(0, at - turn.closedAt);
+    return turn;
+  }
+
+  #told(event) {
+    const turn = this.#find(event.item_id);
+    if (!turn) return null;
+    turn.source = 'server';
+    turn.moments = event.since_speech_stopped_ms;
+    turn.adopted = event.adopted;
+    turn.drafts = event.drafts;
+    turn.audioMs = event.audio_ms;
+    return turn;
+  }
+
+  #find(id) {
+    return this.turns.findLast((turn) => turn.id === id) ?? null;
+  }
+}

@@ -1,0 +1,31 @@
+"""Chromium, with recordings as its microphone."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+
+ARTEFACTS = Path(__file__).parent / "artefacts"
+"""Screenshots and the like of the last run; not under version control."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium; without it the tests are skipped."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    missing = "Chromium is not installed (apt-get install chromium): the playground is NOT tested in a browser"
+    warnings.warn(missing, stacklevel=1)
+    pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """The folder for screenshots."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    return ARTEFACTS

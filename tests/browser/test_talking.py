@@ -1,0 +1,216 @@
+"""Calls in the playground, over both transports, with stand-in engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.browser.browsing import browsing
+from tests.browser.microphones import microphone, recording
+from tests.browser.playground import Playground, playground
+from tests.conformance.conftest import SLOW_ENVIRONMENT
+from tests.serving import ServerProcess, serving
+
+Transport = Literal["webrtc", "websocket"]
+
+pytestmark = [pytest.mark.realtime]
+
+TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "webrtc"])
+QUIET_DBFS = -45
+SAID = "vm-sorry"
+
+
+@pytest.fixture(scope="module")
+def slow_server() -> Iterator[ServerProcess]:
+    """A server whose answers are long, so that there is time to interrupt them."""
+    with serving("stand-in", environment=SLOW_ENVIRONMENT) as server:
+        yield server
+
+
+async def heard_it(page: Playground) -> None:
+    """Wait until the answer is heard in the page."""
+    await page.page.wait_for_function("(quiet) => (window.loudest['level-it'] ?? -60) > quiet", arg=QUIET_DBFS)
+
+
+@TRANSPORTS
+async def test_a_spoken_turn(
+    transport: Transport, stand_in_server: ServerProcess, chromium: str, tmp_path: Path, artefacts: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [recording(SAID)])
+    async with browsing(chromium, microphone=wav) as context, playground(context, stand_in_server.base_url) as page:
+        await page.start(transport)
+        assert await page.loudest("it") < QUIET_DBFS
+        await page.until("response.done")
+        await heard_it(page)
+        assert await page.loudest("you") > QUIET_DBFS
+        await page.page.locator(".said[data-kind=assistant][data-state=done]").wait_for()
+        assert (await page.said("user"))[0].startswith("Utterance of")
+        (response,) = page.traffic.of("response.done")
+        words = response["response"]["output"][0]["content"][0]["transcript"]
+        assert await page.said("assistant") == [words]
+        # The waterfall is the server's, and the log has both directions.
+        await page.until("antiphon.turn.timeline")
+        turn = page.page.locator(".turn[data-source=server]")
+        await turn.wait_for()
+        stages = await turn.locator("tbody th[scope=row]").all_inner_texts()
+        assert stages[0] == "Waiting for silence"
+        assert stages[-1] == "Answer begins"
+        assert "draft adopted" in await turn.inner_text()
+        assert "Utterance of" in await turn.inner_text()
+        await page.page.get_by_role("tab", name="Events").click()
+        kinds = await page.page.locator(".events .type").all_inner_texts()
+        assert {"session.created", "input_audio_buffer.speech_stopped", "response.done"} <= set(kinds)
+        if transport == "websocket":
+            assert "input_audio_buffer.append" in kinds
+        await page.picture(artefacts, f"call-{transport}")
+
+
+@TRANSPORTS
+async def test_speaking_over_an_answer(
+    transport: Transport, slow_server: ServerProcess, chromium: str, tmp_path: Path, artefacts: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [recording(SAID), 3_000, recording("transfer")])
+    async with browsing(chromium, microphone=wav) as context, playground(context, slow_server.base_url) as page:
+        await page.start(transport)
+        cut = await page.until("conversation.item.truncated")
+        started = page.traffic.of("input_audio_buffer.speech_started")
+        assert len(started) == 2
+        # The answer began half a second after the first words and was heard until the second ones, 3 s after them.
+        assert 500 < cut["audio_end_ms"] < 3_500
+        retrieved = await page.until("conversation.item.retrieved")
+        heard = retrieved["item"]["content"][0]["transcript"]
+        await page.page.locator(".said[data-cut]").wait_for()
+        shown = page.page.locator(".said[data-cut] .words")
+        assert (await shown.inner_text()).startswith(heard)
+        mark = await shown.locator(".cut").inner_text()
+        assert mark == f"interrupted at {cut['audio_end_ms'] / 1000:.1f} s"
+        cancelled = await page.until("response.done")
+        assert cancelled["response"]["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+        await page.until("response.created", 2)
+        if transport == "websocket":
+            (truncate,) = page.traffic.sent_of("conversation.item.truncate")
+            assert truncate["audio_end_ms"] == cut["audio_end_ms"]
+            received = sum(
+                len(event["delta"]) * 3 // 4 / 48
+                for event in page.traffic.of("response.output_audio.delta")
+                if event["item_id"] == cut["item_id"]
+            )
+            assert cut["audio_end_ms"] <= received
+        else:
+            assert not page.traffic.sent_of("conversation.item.truncate")
+        await heard_it(page)
+        await page.picture(artefacts, f"interrupted-{transport}")
+
+
+@TRANSPORTS
+async def test_push_to_talk(
+    transport: Transport, stand_in_server: ServerProcess, chromium: str, tmp_path: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [recording(SAID)] * 6)
+    async with browsing(chromium, microphone=wav) as context, playground(context, stand_in_server.base_url) as page:
+        await page.choose("turns", "none")
+        await page.start(transport)
+        await page.page.wait_for_timeout(4_000)
+        button = page.page.get_by_role("button", name="Hold to talk")
+        await button.hover()
+        await page.page.mouse.down()
+        await page.page.wait_for_timeout(1_500)
+        await page.page.mouse.up()
+        await page.until("response.done")
+        (committed,) = page.traffic.of("input_audio_buffer.committed")
+        # The space bar does the same, wherever the focus is not in a field.
+        await page.page.locator("body").press("Space", delay=1_200)
+        await page.until("response.done", 2)
+        assert [event["type"] for event in page.traffic.sent if "append" not in event["type"]].count(
+            "input_audio_buffer.commit"
+        ) == 2
+        assert not page.traffic.of("input_audio_buffer.speech_started")
+        transcript = await page.until("conversation.item.input_audio_transcription.completed")
+        assert transcript["item_id"] == committed["item_id"]
+        assert transcript["transcript"].startswith("Utterance of")
+        # A tap is no turn.
+        await button.click()
+        await page.page.locator(".said[data-kind=notice]", has_text="Hold the button while you speak.").wait_for()
+        assert len(page.traffic.sent_of("input_audio_buffer.commit")) == 2
+
+
+@TRANSPORTS
+async def test_typing_and_a_tool(
+    transport: Transport, stand_in_server: ServerProcess, chromium: str, tmp_path: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context, playground(context, stand_in_server.base_url) as page:
+        await page.page.get_by_role("button", name="Insert an example").click()
+        await page.page.get_by_label("Calls tools").select_option("required")
+        await page.page.get_by_label("get_weather answers").fill('{"weather": "rain"}')
+        await page.start(transport)
+        await page.page.get_by_label("Message").fill("What is the weather in Paris?")
+        await page.page.get_by_label("Message").press("Enter")
+        await page.until("response.done", 2)
+        await page.page.locator(".said[data-kind=assistant]").wait_for()
+        assert await page.said("user") == ["What is the weather in Paris?"]
+        tool = page.page.locator(".said[data-kind=tool]")
+        assert "get_weather(" in await tool.inner_text()
+        assert '→ {"weather": "rain"}' in await tool.inner_text()
+        await heard_it(page)
+
+
+@TRANSPORTS
+async def test_settings_change_the_session_at_once(
+    transport: Transport, stand_in_server: ServerProcess, chromium: str, tmp_path: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context, playground(context, stand_in_server.base_url) as page:
+        await page.start(transport)
+        updates = 1 if transport == "websocket" else 0  # over WebRTC the first settings come with the offer
+        await page.page.get_by_label("Instructions", exact=True).fill("Be brief.")
+        updated = await page.until("session.updated", updates + 1)
+        assert updated["session"]["instructions"] == "Be brief."
+        await page.choose("turns", "semantic_vad")
+        await page.page.get_by_label("Eagerness").select_option("high")
+        updated = await page.until("session.updated", updates + 2)
+        detection = updated["session"]["audio"]["input"]["turn_detection"]
+        assert (detection["type"], detection["eagerness"]) == ("semantic_vad", "high")
+        await page.choose("turns", "server_vad")
+        slider = page.page.get_by_label("Silence that ends a turn")
+        await slider.focus()
+        await slider.press("ArrowRight")
+        updated = await page.until("session.updated", updates + 3)
+        assert updated["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 550
+        await page.choose("turns", "none")
+        updated = await page.until("session.updated", updates + 4)
+        assert updated["session"]["audio"]["input"]["turn_detection"] is None
+        await page.page.get_by_role("button", name="Hold to talk").wait_for()
+
+
+async def test_the_event_log(stand_in_server: ServerProcess, chromium: str, tmp_path: Path) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [recording(SAID)])
+    async with browsing(chromium, microphone=wav) as context, playground(context, stand_in_server.base_url) as page:
+        await page.start("websocket")
+        await page.until("response.done")
+        await page.page.get_by_role("tab", name="Events").click()
+        await page.page.get_by_label("Filter events").fill("response.output_audio.delta")
+        row = page.page.locator(".events li")
+        await page.page.wait_for_function("document.querySelectorAll('.events li').length < 10")
+        assert set(await row.locator(".type").all_inner_texts()) == {"response.output_audio.delta"}
+        await row.first.locator("summary").click()
+        shown = await row.first.locator("pre").inner_text()
+        assert "characters)" in shown
+        assert len(shown) < 400
+        async with page.page.expect_download() as waiting:
+            await page.page.get_by_role("button", name="Download").click()
+        download = await waiting.value
+        await download.save_as(tmp_path / "events.jsonl")
+        lines = (tmp_path / "events.jsonl").read_text("utf-8").splitlines()
+        assert lines
+        assert all('"response.output_audio.delta"' in line for line in lines)
+        await page.page.get_by_role("button", name="Pause").click()
+        await page.page.get_by_label("Filter events").fill("")
+        before = await row.count()
+        await page.page.get_by_role("button", name="Resume (").wait_for()
+        assert await row.count() == before
+        await page.page.get_by_role("button", name="Clear").click()
+        await page.page.get_by_text("Everything that is sent and received shows here.").wait_for()
