@@ -6,6 +6,7 @@ from typing import Any
 
 from antiphon.protocol.dialects.beta_session import (
     DEFAULT_TEMPERATURE,
+    modalities_from_ga,
     param_from_ga,
     response_from_ga,
     response_to_ga,
@@ -26,7 +27,6 @@ _RENAMED = {
 }
 _CONTENT_FROM_GA = {"output_text": "text", "output_audio": "audio"}
 _CONTENT_TO_GA = {"text": "output_text", "audio": "output_audio"}
-_BOTH = ["text", "audio"]
 
 
 class Beta:
@@ -117,7 +117,7 @@ class Beta:
 
     def _session(self, event: dict[str, Any]) -> list[ServerEvent]:
         session = event["session"]
-        modalities = _modalities(session.get("output_modalities", ["audio"]))
+        modalities = modalities_from_ga(session.get("output_modalities", ["audio"]))
         flat = {**event, "session": session_from_ga(session, modalities, self._temperature)}
         if session["type"] == "transcription":
             flat["type"] = f"transcription_{event['type']}"
@@ -128,7 +128,7 @@ class Beta:
 
     def _response(self, event: dict[str, Any]) -> dict[str, Any]:
         response = event["response"]
-        flat = response_from_ga(response, _modalities(response["output_modalities"]), self._temperature)
+        flat = response_from_ga(response, modalities_from_ga(response["output_modalities"]), self._temperature)
         flat["output"] = [item_from_ga(item) for item in response["output"]]
         if flat["conversation_id"] is not None:
             flat["conversation_id"] = self._conversation_id
@@ -157,10 +157,6 @@ def item_to_ga(item: Any) -> Any:
         for part in item["content"]
     ]
     return {**item, "content": content}
-
-
-def _modalities(ga: list[str]) -> list[str]:
-    return list(_BOTH) if ga == ["audio"] else ["text"]
 
 
 def _object(frame: dict[str, Any], name: str) -> dict[str, Any]:

@@ -139,6 +139,11 @@ def response_from_ga(response: dict[str, Any], modalities: list[str], temperatur
     }
 
 
+def modalities_from_ga(ga: list[str]) -> list[str]:
+    """Return beta's modalities: what GA calls audio is speech with its transcript."""
+    return ["text", "audio"] if ga == ["audio"] else ["text"]
+
+
 def param_from_ga(param: str) -> str:
     """Return the flat path of a GA path such as `session.audio.input.turn_detection.threshold`."""
     for owner in ("session", "response"):
