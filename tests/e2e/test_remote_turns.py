@@ -109,6 +109,7 @@ async def test_a_fault_ends_the_response_and_the_session_lives_on(
         assert response["status_details"]["type"] == "failed"
         assert response["status_details"]["error"]["code"] == code
         assert "on fire" not in response["status_details"]["error"]["message"]
+        await eventually(lambda: not any(call.outcome == "running" for call in remote.calls))
         remote.fault = None
         assert (await turn(client))["status"] == "completed"
 

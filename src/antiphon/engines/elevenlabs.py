@@ -5,6 +5,7 @@ The wire format is that of its API reference: `POST /v1/text-to-speech/{voice_id
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -91,7 +92,7 @@ class ElevenLabsSynthesizer(Synthesizer):
         Raises:
             EngineError: code "invalid_option".
         """
-        return cls(read_options(cls.name, ElevenLabsOptions, context.options))
+        return await asyncio.to_thread(cls, read_options(cls.name, ElevenLabsOptions, context.options))
 
     async def warm_up(self) -> None:
         """Learn the voices and speak a word.

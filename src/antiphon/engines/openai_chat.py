@@ -94,7 +94,7 @@ class OpenAIChatModel(LanguageModel):
         Raises:
             EngineError: code "invalid_option".
         """
-        return cls(read_options(cls.name, OpenAIChatOptions, context.options))
+        return await asyncio.to_thread(cls, read_options(cls.name, OpenAIChatOptions, context.options))
 
     async def warm_up(self) -> None:
         """Let the server answer with a few tokens: it may load the model only now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -58,7 +59,7 @@ class OpenAISynthesizer(Synthesizer):
         Raises:
             EngineError: code "invalid_option".
         """
-        return cls(read_options(cls.name, OpenAISpeechOptions, context.options))
+        return await asyncio.to_thread(cls, read_options(cls.name, OpenAISpeechOptions, context.options))
 
     async def warm_up(self) -> None:
         """Learn the voices and speak a word.

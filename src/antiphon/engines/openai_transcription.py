@@ -108,7 +108,7 @@ class OpenAITranscriber(Transcriber):
         Raises:
             EngineError: code "invalid_option".
         """
-        return cls(read_options(cls.name, OpenAITranscriptionOptions, context.options))
+        return await asyncio.to_thread(cls, read_options(cls.name, OpenAITranscriptionOptions, context.options))
 
     async def warm_up(self) -> None:
         """Transcribe half a second of silence.
