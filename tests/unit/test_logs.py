@@ -12,19 +12,6 @@ from antiphon.config import LogSettings
 from antiphon.server.logs import configure_logs
 
 
-def test_calls_of_remote_engines_are_no_log_lines() -> None:
-    before = structlog.get_config()
-    handlers, level = logging.getLogger().handlers, logging.getLogger().level
-    try:
-        configure_logs(LogSettings(level="debug"))
-        for client in ("httpx2", "httpcore2"):  # under the `openai` package; httpx2 tells each request at info
-            assert not logging.getLogger(client).isEnabledFor(logging.INFO)
-    finally:
-        structlog.configure(**before)
-        logging.getLogger().handlers = handlers
-        logging.getLogger().setLevel(level)
-
-
 @pytest.mark.parametrize("shape", ["json", "console"])
 def test_tracebacks_do_not_tell_what_variables_held(
     shape: Literal["json", "console"], capsys: pytest.CaptureFixture[str]

@@ -21,9 +21,7 @@ _QUIET = {
     "uvicorn.access": logging.WARNING,
     "websockets": logging.WARNING,
     "httpx": logging.WARNING,
-    "httpx2": logging.WARNING,
     "httpcore": logging.WARNING,
-    "httpcore2": logging.WARNING,
     "asyncio": logging.WARNING,
 }
 
