@@ -110,10 +110,11 @@ class Caller:
         session: Event | None = None,
         key: str | None = None,
         path: str = "/realtime/calls",
+        rewrite_offer: Callable[[str], str] = lambda sdp: sdp,
         rewrite: Callable[[str], str] = lambda sdp: sdp,
     ) -> None:
-        """Call the server and wait for the first event; `rewrite` changes the answer on its way."""
-        offer = await self.offer()
+        """Call the server and wait for the first event; the rewriters change offer and answer on their way."""
+        offer = rewrite_offer(await self.offer())
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         async with httpx2.AsyncClient(timeout=20) as http:
             if session is None:
