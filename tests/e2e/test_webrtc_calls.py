@@ -129,6 +129,34 @@ async def test_a_request_that_cannot_be_read_is_refused(
     assert error_of(response)["code"] == code
 
 
+async def test_offers_that_are_refused_leave_nothing(server: LocalServer) -> None:
+    good = await offer_of()
+    offers = [
+        "",
+        "hello",
+        good.partition("m=audio")[0],
+        good.replace("a=fingerprint", "a=nothing"),
+        good[: len(good) // 2],
+    ]
+    headers = {"Content-Type": "application/sdp"}
+
+    async def refused_all() -> None:
+        for sdp in offers:
+            response = await post(server, "/realtime/calls", content=sdp, headers=headers)
+            assert (response.status_code, error_of(response)["code"]) == (400, "invalid_offer"), sdp
+        bad = {"sdp": good, "session": '{"type": "realtime", "model": "no-such-model"}'}
+        assert (await post(server, "/realtime/calls", data=bad)).status_code == 404
+        await settled(server)
+
+    await refused_all()  # what is made once and kept is made now
+    before = await held()
+    for _ in range(3):
+        await refused_all()
+    async with asyncio.timeout(5):
+        while await held() != before:  # noqa: ASYNC110 - until it is so
+            await asyncio.sleep(0.05)
+
+
 async def test_an_origin_may_read_where_the_call_is(server: LocalServer) -> None:
     headers = {"Content-Type": "application/sdp", "Origin": "http://localhost:3000"}
     response = await post(server, "/realtime/calls", content=await offer_of(), headers=headers)
