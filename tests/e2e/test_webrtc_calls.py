@@ -232,6 +232,18 @@ async def test_an_event_larger_than_the_client_takes_becomes_an_error(server: Lo
         await caller.expect("session.updated")
 
 
+async def test_an_item_that_is_larger_than_the_client_takes_is_retrieved_without_its_audio(server: LocalServer) -> None:
+    async with calling(server.base_url) as caller:
+        message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
+        caller.send({"type": "conversation.item.create", "item": message})
+        caller.send({"type": "response.create"})
+        (item,) = (await caller.expect("response.done"))["response"]["output"]
+        caller.send({"type": "conversation.item.retrieve", "item_id": item["id"]})
+        retrieved = await caller.expect("conversation.item.retrieved")
+        (part,) = retrieved["item"]["content"]
+        assert part == {"type": "output_audio", "transcript": item["content"][0]["transcript"]}
+
+
 @pytest.mark.parametrize("size", [MAX_MESSAGE_BYTES + 1000, 5 * MAX_MESSAGE_BYTES])
 async def test_an_oversized_message_is_an_error_and_the_next_one_is_taken(server: LocalServer, size: int) -> None:
     async with calling(server.base_url) as caller:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiortc.rtcdatachannel import RTCDataChannel
@@ -202,12 +202,20 @@ class EventChannel:
             self.outbox.abandon()
 
     def _fitting(self, event: ServerEvent) -> str:
-        """Return an event's text, or that of an error where it is larger than the client takes."""
+        """Return an event's text, or that of an error where it is larger than the client takes.
+
+        An item that the client retrieves goes without its audio then: browsers take 256 KiB, which are four seconds,
+        and clients retrieve items for their words.
+        """
         text = encode_event(event)
         limit = self._max_message_bytes
         if limit is None or len(text) * 4 <= limit or (size := len(text.encode())) <= limit:
             return text
         kind = event["type"] if isinstance(event, dict) else "response.output_audio.delta"
+        if isinstance(event, dict) and kind == "conversation.item.retrieved":
+            text = encode_event({**event, "item": _without_audio(event["item"])})
+            if len(text.encode()) <= limit:
+                return text
         _log.warning("event is larger than the client takes", type=kind, size=size, limit=limit)
         message = (
             f"The event '{kind}' has {size} bytes, and the client takes no more than {limit} (a=max-message-size)."
@@ -232,3 +240,8 @@ class EventChannel:
         self._drained.set()
         self._opened.set()
         self.outbox.abandon()
+
+
+def _without_audio(item: dict[str, Any]) -> dict[str, Any]:
+    parts = [{key: value for key, value in part.items() if key != "audio"} for part in item.get("content", ())]
+    return {**item, "content": parts} if parts else item
