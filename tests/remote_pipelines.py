@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from antiphon.engines.base import (
     Engine,
@@ -63,7 +63,9 @@ async def with_fallbacks(engines: Engines) -> Engines:
 
 
 @asynccontextmanager
-async def serving_engines(engines: Engines, ears: Engines | None = None) -> AsyncIterator[str]:
+async def serving_engines(
+    engines: Engines, ears: Engines | None = None, drafts: Literal["off", "full"] = "off"
+) -> AsyncIterator[str]:
     """Serve a pipeline of these engines and these ears ("vad" and "turn"), stand-ins by default; yield the WebSocket
     URL."""
     ears = ears or {"vad": await StandInVad.load(NOTHING), "turn": await StandInTurnClassifier.load(NOTHING)}
@@ -75,7 +77,7 @@ async def serving_engines(engines: Engines, ears: Engines | None = None) -> Asyn
         transcription=cast(Transcriber, engines["transcription"]),
         llm=cast(LanguageModel, engines["llm"]),
         tts=cast(Synthesizer, engines["tts"]),
-        drafts="off",
+        drafts=drafts,
     )
     try:
         async with serving_here() as server:

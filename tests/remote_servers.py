@@ -94,12 +94,14 @@ class RemoteServer:
     Attributes:
         fault: what goes wrong now.
         calls: the requests that came, in order.
+        streams: how transcripts are streamed.
     """
 
     def __init__(self, llm: LanguageModel, transcriber: Transcriber, synthesizer: Synthesizer) -> None:
         self.fault: Fault | None = None
         self.calls: list[Call] = []
         self.url = ""
+        self.streams: Literal["as OpenAI", "as vLLM", "never"] = "as OpenAI"
         self._llm = llm
         self._transcriber = transcriber
         self._synthesizer = synthesizer
@@ -208,6 +210,8 @@ class RemoteServer:
         if refusal or (refusal := _unknown_model(call, fields["model"])):
             return refusal
         pieces = self._transcribed(await file.read(), fields)
+        if self.streams == "never":
+            fields.pop("stream", None)
         kind = "text/event-stream" if fields.get("stream") == "true" else "application/json"
         return StreamingResponse(self._faulty(call, fault, pieces, b"data: {]\n\n"), media_type=kind)
 
@@ -227,6 +231,12 @@ class RemoteServer:
             whole = json.dumps(answer).encode()
             yield whole[: len(whole) // 2]
             yield whole[len(whole) // 2 :]
+            return
+        if self.streams == "as vLLM":
+            for word in transcript.text.split():
+                yield _sse({"object": "transcription.chunk", "choices": [_choice({"content": f" {word}"}, None)]})
+            yield _sse({"object": "transcription.chunk", "choices": [_choice({"content": ""}, "stop")]})
+            yield b"data: [DONE]\n\n"
             return
         for word in transcript.text.split(" "):
             yield _sse({"type": "transcript.text.delta", "delta": f"{word} "})
@@ -355,13 +365,14 @@ async def stand_ins(**llm: Any) -> tuple[LanguageModel, Transcriber, Synthesizer
 
 @asynccontextmanager
 async def remote_server(
-    llm: LanguageModel, transcriber: Transcriber, synthesizer: Synthesizer
+    llm: LanguageModel, transcriber: Transcriber, synthesizer: Synthesizer, port: int = 0
 ) -> AsyncIterator[RemoteServer]:
-    """Serve these engines on a free port, in this event loop."""
+    """Serve these engines in this event loop, on a free port or a given one."""
     remote = RemoteServer(llm, transcriber, synthesizer)
     # With the protocol named, asyncio turns Nagle's algorithm off; otherwise each answer waits 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     remote.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(remote.app(), log_config=None, lifespan="off", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)

@@ -225,6 +225,31 @@ async def test_cancelling_the_wait_closes_the_stream(server: RemoteServer) -> No
     await model.close()
 
 
+async def test_a_server_that_starts_anew() -> None:
+    async with remote_server(*await stand_ins()) as first:
+        model = await load(OpenAIChatModel, first)
+        await model.warm_up()
+        port = int(first.url.rpartition(":")[2])
+    async with remote_server(*await stand_ins(), port=port) as second:
+        assert text(await collect(model.generate(REQUEST))) == ANSWER
+        assert len(second.calls) == 1
+    await model.close()
+
+
+async def test_closed_engines_say_so(server: RemoteServer) -> None:
+    model = await load(OpenAIChatModel, server)
+    server.fault = Fault("hang")
+    waiting = asyncio.create_task(collect(model.generate(REQUEST)))
+    await eventually(lambda: bool(server.calls))
+    await model.close()
+    await model.close()
+    (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
+    assert isinstance(outcome, EngineError)
+    with pytest.raises(EngineError) as error:
+        await collect(model.generate(REQUEST))
+    assert error.value.code == "closed"
+
+
 # --- what is told at the start ---------------------------------------------------------------------------------------
 
 
@@ -299,6 +324,14 @@ async def test_transcription(server: RemoteServer, stream: bool) -> None:
     assert call.body["prompt"] == "Ada"
     assert (await engine.transcribe(LOUD[:0])).text == ""
     assert (await engine.transcribe(LOUD[:10])).text == "Utterance of 0.1 seconds."
+    await engine.close()
+
+
+@pytest.mark.parametrize("streams", ["as vLLM", "never"])
+async def test_transcripts_of_servers_that_stream_otherwise(server: RemoteServer, streams: Any) -> None:
+    engine = await load(OpenAITranscriber, server, stream=True)
+    server.streams = streams
+    assert (await engine.transcribe(LOUD)).text == "Utterance of 2.0 seconds."
     await engine.close()
 
 

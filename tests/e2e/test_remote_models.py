@@ -17,6 +17,8 @@ import pytest
 import xllamacpp
 from whisper_normalizer.english import EnglishTextNormalizer
 
+from antiphon.audio.levels import to_float
+from antiphon.audio.resampling import StreamResampler
 from antiphon.engines.base import (
     EngineContext,
     EngineError,
@@ -30,6 +32,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.hibari import HibariSynthesizer
 from antiphon.engines.openai_chat import OpenAIChatModel
+from antiphon.engines.openai_transcription import OpenAITranscriber
 from antiphon.engines.silero import SileroVad
 from antiphon.engines.smart_turn import SmartTurnClassifier
 from antiphon.engines.whisper import WhisperTranscriber
@@ -143,6 +146,18 @@ async def audio_server() -> AsyncIterator[RemoteServer]:
         yield server
     await whisper.close()
     await hibari.close()
+
+
+async def test_log_probabilities(audio_server: RemoteServer) -> None:
+    options = {"base_url": audio_server.base_url, "model": MODEL, "api_key": {"env": "REMOTE_KEY"}}
+    context = EngineContext(ModelStore.default(), options={**options, "logprobs": True, "first_timeout_s": 60.0})
+    engine = await OpenAITranscriber.load(context)
+    heard = StreamResampler(24_000, 16_000).push(to_float(read_speech(SPEECH / "transfer.flac")))
+    transcript = await engine.transcribe(heard, logprobs=True)
+    assert "".join(entry.token for entry in transcript.logprobs).strip() == transcript.text
+    assert all(entry.logprob <= 0 and bytes(entry.bytes).decode() == entry.token for entry in transcript.logprobs)
+    assert (await engine.transcribe(heard)).logprobs == ()
+    await engine.close()
 
 
 async def test_a_spoken_conversation(llama: str, audio_server: RemoteServer) -> None:

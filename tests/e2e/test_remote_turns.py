@@ -143,6 +143,23 @@ async def test_speaking_over_a_reply_closes_the_streams(remote: RemoteServer) ->
         assert (await client.expect("response.done"))["response"]["status"] == "completed"
 
 
+async def test_drafts_that_are_thrown_away_close_their_streams(remote: RemoteServer) -> None:
+    engines = await remote_engines(remote.url, first_timeout_s=5.0)
+    async with serving_engines(engines, drafts="full") as url, RealtimeClient(url) as client:
+        await configured(client)
+        remote.fault = Fault("slow", delay_s=0.02)
+        for _ in range(3):
+            await client.speak(tone(600), trailing_silence_ms=350, pace=1.0)
+        response = await turn(client)
+        assert response["status"] == "completed"
+        assert len(client.recording.speech(response["id"])) > 24_000
+        await eventually(lambda: not any(call.outcome == "running" for call in remote.calls))
+    asked = remote.called("chat/completions")[1:]
+    assert len(asked) > 1, "the pauses were worth a draft"
+    assert asked[-1].outcome == "complete"
+    assert {call.outcome for call in asked[:-1]} <= {"closed"}
+
+
 @pytest.mark.parametrize("fallen_back", [False, True])
 async def test_the_server_is_killed_inside_a_reply(fallen_back: bool) -> None:
     command: Sequence[str] = (sys.executable, "-m", "tests.remote_servers")

@@ -112,6 +112,7 @@ class ElevenLabsSynthesizer(Synthesizer):
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""
+        self._calls.close()
         await self._client.aclose()
 
     async def synthesize(

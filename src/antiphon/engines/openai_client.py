@@ -75,4 +75,5 @@ class OpenAIServer:
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""
+        self.calls.close()
         await self.client.close()

@@ -102,6 +102,11 @@ class RemoteCalls:
         self._options = options
         self._key = key
         self._running = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Make no more calls. Idempotent."""
+        self._closed = True
 
     def load(self) -> EngineLoad:
         """Return how many calls run, and how many wait for a connection."""
@@ -119,7 +124,7 @@ class RemoteCalls:
 
         Raises:
             RemoteError: it failed for good, or took longer than the options allow.
-            EngineError: as the attempt raised it.
+            EngineError: as the attempt raised it; code "closed" after `close`.
         """
         clock = asyncio.get_running_loop().time
         patience = first_timeout_s or self._options.first_timeout_s
@@ -127,6 +132,8 @@ class RemoteCalls:
         self._running += 1
         try:
             for retry in itertools.count():
+                if self._closed:
+                    raise EngineError(f"{self._engine} is closed", code="closed")
                 begun = False
                 try:
                     async with aclosing(self._watched(attempt(), patience, deadline)) as pieces:
