@@ -335,3 +335,16 @@ async def test_a_client_that_asks_is_told_where_each_turns_time_went() -> None:
         moments = told["since_speech_stopped_ms"]
         assert moments["speech_started"] < moments["speech_paused"] < 0 <= moments["first_audio_sent"]
         assert client.kinds()[-3:] == ["response.done", "rate_limits.updated", "antiphon.turn.timeline"]
+
+
+async def test_a_reply_is_not_held_for_ever_when_the_client_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.session.barge_in.MOST_HOLD_S", 0.05)
+    llm = await Recorded.make(words=300)
+    async with conversing(await stand_in_pipeline(llm=llm)) as client:
+        start = await replying(client, llm)
+        await client.speak(0.3, silence=0)
+        done = await client.expect("response.done", start)
+        assert done["response"]["status"] == "cancelled"
+        llm.gate.set()
+        await client.append(np.zeros(24_000, np.int16))
+        await client.expect("response.created", start)

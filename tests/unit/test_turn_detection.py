@@ -10,7 +10,10 @@ from antiphon.audio.clock import VAD_WINDOW, ms_to_samples
 from antiphon.session.config import SemanticVad, ServerVad
 from antiphon.session.turn_detection import (
     Detection,
+    SpeechDipped,
+    SpeechLasted,
     SpeechPaused,
+    SpeechResumed,
     SpeechStarted,
     SpeechStopped,
     TurnDetector,
@@ -158,3 +161,38 @@ def test_detections_come_in_order(probabilities: list[float], mode: ServerVad | 
                 assert last_end <= detection.speech_end <= detection.end == detector.position
                 last_end = detection.end
     assert detector.speaking == (state != "silent")
+
+
+def test_a_dip_is_told_at_once_and_taken_back_when_speech_goes_on() -> None:
+    detector = TurnDetector(ServerVad())
+    detector.push(0.9)
+    (dipped,) = detector.push(0.8, quiet=True)
+    assert dipped == SpeechDipped(at=2 * VAD_WINDOW)
+    assert detector.push(0.7, quiet=True) == []
+    assert detector.push(0.4, quiet=False) == [], "not certain that it is speech"
+    assert detector.push(0.9, quiet=False) == [SpeechResumed(at=5 * VAD_WINDOW)]
+    assert detector.push(0.9, quiet=True) == [SpeechDipped(at=6 * VAD_WINDOW)]
+
+
+def test_a_dip_becomes_a_pause() -> None:
+    detector = TurnDetector(ServerVad())
+    detector.push(0.9)
+    followed = [detection for p in (0.8, 0.6, 0.1, 0.1, 0.1) for detection in detector.push(p, quiet=True)]
+    assert [type(detection) for detection in followed] == [SpeechDipped, SpeechPaused]
+    assert detector.push(0.9) == [SpeechResumed(at=7 * VAD_WINDOW)]
+
+
+def test_lasting_speech_is_told_once_for_each_run() -> None:
+    detector = TurnDetector(ServerVad(), lasting_ms=320)
+    followed = [detection for _ in range(20) for detection in detector.push(0.9)]
+    assert followed[1:] == [SpeechLasted(at=10 * VAD_WINDOW)]
+    for _ in range(4):
+        detector.push(0.0)
+    followed = [detection for _ in range(20) for detection in detector.push(0.9)]
+    assert [type(detection) for detection in followed] == [SpeechResumed, SpeechLasted]
+
+
+def test_a_run_counts_from_its_first_window() -> None:
+    detector = TurnDetector(ServerVad(), lasting_ms=96)
+    followed = [detection for _ in range(3) for detection in detector.push(0.6)]
+    assert [type(detection) for detection in followed] == [SpeechStarted, SpeechLasted]

@@ -98,6 +98,9 @@ class Engine(abc.ABC):
     required_models: ClassVar[tuple[str, ...]] = ()
     """Catalog names of the models that must be present before `load`."""
 
+    remote: bool = False
+    """Whether its work is done elsewhere, where every call may cost money: no work ahead should be thrown away."""
+
     @classmethod
     @abc.abstractmethod
     async def load(cls, context: EngineContext) -> Self:
@@ -198,6 +201,13 @@ class TranscriptionStream(abc.ABC):
 
         The cost is that of the words that are not final yet, however long the utterance is.
         """
+
+    async def guess(self) -> str | None:
+        """Return the words that were probably said so far, in the middle of speech; None where they are not worth it.
+
+        For work ahead only: the last of them are often wrong. An engine with something better to do returns None.
+        """
+        return None
 
     def close(self) -> None:
         """Forget the stream. Idempotent."""

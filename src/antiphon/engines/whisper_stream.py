@@ -16,6 +16,9 @@ from antiphon.engines.whisper_decoder import WhisperDecoder
 from antiphon.engines.whisper_pieces import SHORTEST_S, find_cut, join
 from antiphon.engines.workers import Cancellation, Workers
 
+_LEAST_GUESSED = HEARING_RATE
+"""Samples (1 s) below which there are too few words to be worth a guess."""
+
 
 class WhisperStream(TranscriptionStream):
     """One utterance. Its pieces are transcribed as drafts are: behind what somebody waits for."""
@@ -51,6 +54,14 @@ class WhisperStream(TranscriptionStream):
         rest = await self._workers.run(partial(self._read, self._pending, logprobs), priority=priority)
         whole = join([*self._final, rest])
         return whole if logprobs else replace(whole, logprobs=())
+
+    async def guess(self) -> str | None:
+        """Return what was probably said so far; see `TranscriptionStream`."""
+        load = self._workers.load()
+        if load.running or load.waiting or len(self._pending) < _LEAST_GUESSED:
+            return None
+        rest = await self._workers.run(partial(self._read, self._pending, False), priority=Priority.DRAFT)
+        return join([*self._final, rest]).text
 
     def _read_piece(self, pending: Samples, cancellation: Cancellation) -> tuple[Transcript, int] | None:
         """Return the first piece of what is pending and where it ends, or None when it is too early."""

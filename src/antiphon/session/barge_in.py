@@ -5,6 +5,9 @@ A listener's "mm-hm" or a cough is none: then the reply goes on where it was hel
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
+
 from antiphon.engines.base import Samples
 from antiphon.session.backchannel import is_backchannel
 from antiphon.session.drafting import Drafting, Turn
@@ -12,6 +15,16 @@ from antiphon.session.playback import stop_playback
 from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState
 from antiphon.session.transcription import TranscriptionJob
+
+MOST_HOLD_S = 3.0
+"""How long a reply is held at most, s: a client may fall silent in the middle of a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTooLong:
+    """Notice: the reply has been held because of `turn` for as long as it may be."""
+
+    turn: Turn
 
 
 class BargeIn:
@@ -22,6 +35,7 @@ class BargeIn:
         self._responses = responses
         self._drafting = drafting
         self._doubtful: Turn | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def is_doubtful(self, turn: Turn) -> bool:
         """Tell whether a reply is held because of `turn`."""
@@ -31,8 +45,8 @@ class BargeIn:
         """Silence the reply, because the user begins to speak."""
         if self._state.limits.min_interruption_ms == 0:
             await self._interrupt()
-        elif self._hold():
-            self._doubtful, turn.over_reply = turn, "unknown"
+        else:
+            self._hold_because_of(turn)
 
     async def speech_lasted(self, turn: Turn) -> None:
         """End the reply that is held: a listener's sound is shorter."""
@@ -43,10 +57,8 @@ class BargeIn:
     def speech_resumed(self, turn: Turn) -> None:
         """Go by what is said now, after a listener's sound."""
         if turn.over_reply == "backchannel":
-            if self._hold():
-                self._doubtful, turn.over_reply = turn, "unknown"
-            else:
-                turn.over_reply = "nothing"
+            turn.over_reply = "nothing"
+            self._hold_because_of(turn)
 
     async def heard(self, turn: Turn, heard: Samples, job: TranscriptionJob | None) -> None:
         """End the reply that is held, or let it go on, now that it is known what was said.
@@ -75,16 +87,30 @@ class BargeIn:
 
     async def dismiss(self) -> None:
         """Let the reply that is held go on."""
-        self._doubtful = None
+        self._decided()
         if self._state.player is not None:
             self._state.player.release()
         await self._responses.release()
 
-    def _hold(self) -> bool:
+    def close(self) -> None:
+        """Decide nothing any more; the session is over."""
+        self._decided()
+
+    def _hold_because_of(self, turn: Turn) -> None:
         playing = self._state.player is not None and self._state.player.hold()
-        return self._responses.hold() or playing
+        if self._responses.hold() or playing:
+            self._decided()
+            self._doubtful, turn.over_reply = turn, "unknown"
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(MOST_HOLD_S, self._state.notify, HeldTooLong(turn))
 
     async def _interrupt(self) -> None:
-        self._doubtful = None
+        self._decided()
         await stop_playback(self._state)
         await self._responses.interrupt()
+
+    def _decided(self) -> None:
+        self._doubtful = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

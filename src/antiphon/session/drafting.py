@@ -63,16 +63,16 @@ class Drafting:
         if self._may_answer() and (self._prefill is None or self._prefill.done()):
             self._prefill = self._warm_prefix(said)
 
-    def wants(self, turn: Turn) -> bool:
-        """Tell whether a draft should be made at a pause of `turn`."""
-        left = turn.timeline.drafts < self._state.limits.drafts_per_turn
+    def wants(self, turn: Turn, *, dip: bool = False) -> bool:
+        """Tell whether a draft should be made at a pause of `turn`; half of them may be made at mere dips."""
+        most = self._state.limits.drafts_per_turn
+        left = turn.timeline.drafts < (most // 2 if dip else most)
         return turn.draft is None and left and self._state.pipeline.drafts != "off"
 
     def begin(self, turn: Turn, heard: Samples) -> None:
         """Begin a draft with the transcription of what was said so far (float32 at 16 kHz)."""
         now = self._state.now()
         turn.timeline.drafts += 1
-        turn.timeline.mark("speech_paused", now)
         turn.timeline.mark("draft_started", now)
         if turn.live is not None:
             job = TranscriptionJob.of_turn(self._state, turn.live, priority=Priority.DRAFT)

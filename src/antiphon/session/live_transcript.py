@@ -23,6 +23,14 @@ class WordsHeard:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class WordsGuessed:
+    """Notice: what the user has probably said so far in the turn `item_id`."""
+
+    item_id: str
+    text: str
+
+
 class LiveTranscript:
     """Listens along to one turn.
 
@@ -31,15 +39,17 @@ class LiveTranscript:
         told: how many characters of them the client was told.
     """
 
-    def __init__(self, state: SessionState, stream: TranscriptionStream, item_id: str) -> None:
+    def __init__(self, state: SessionState, stream: TranscriptionStream, item_id: str, *, guesses: bool) -> None:
         self.said = ""
         self.told = 0
         self._state = state
         self._stream = stream
         self._item_id = item_id
+        self._guesses = guesses
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
         self._listening: asyncio.Task[None] | None = None
+        self._guessing: asyncio.Task[None] | None = None
         self._failure: EngineError | None = None
 
     def feed(self, heard: Samples) -> None:
@@ -55,6 +65,7 @@ class LiveTranscript:
         Raises:
             EngineError: the engine failed.
         """
+        self._stop_guessing()
         while self._listening is not None or self._waiting:
             if self._listening is None:
                 self._listen()
@@ -66,6 +77,7 @@ class LiveTranscript:
 
     def close(self) -> None:
         """Stop listening."""
+        self._stop_guessing()
         if self._listening is not None:
             self._listening.cancel()
         self._stream.close()
@@ -88,3 +100,21 @@ class LiveTranscript:
             self._state.notify(WordsHeard(self._item_id, text))
         if self._waiting_samples >= ms_to_samples(_STEP_MS):
             self._listen()
+        elif self._guesses and self._guessing is None:
+            self._guessing = self._state.spawn(self._guess(), "guessing")
+
+    async def _guess(self) -> None:
+        try:
+            text = await self._stream.guess()
+        except EngineError as error:
+            log.info("guessing what is being said failed; the transcript will tell", error=error.message)
+            return
+        finally:
+            self._guessing = None
+        if text:
+            self._state.notify(WordsGuessed(self._item_id, text))
+
+    def _stop_guessing(self) -> None:
+        if self._guessing is not None:
+            self._guessing.cancel()
+            self._guessing = None

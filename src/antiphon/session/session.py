@@ -17,13 +17,14 @@ from antiphon.protocol.errors import ProtocolError, error_event
 from antiphon.protocol.frames import ServerEvent, event_id_of, server_event
 from antiphon.protocol.ids import new_id
 from antiphon.protocol.schema import decode_audio, parse_client_event
+from antiphon.session.barge_in import BargeIn, HeldTooLong
 from antiphon.session.client_events import ClientEvents
 from antiphon.session.config import ServerVad, SessionConfig
 from antiphon.session.conversation import Conversation
 from antiphon.session.drafting import Drafting
 from antiphon.session.inbox import Inbox
 from antiphon.session.limits import SessionLimits
-from antiphon.session.live_transcript import WordsHeard
+from antiphon.session.live_transcript import WordsGuessed, WordsHeard
 from antiphon.session.observer import SessionObserver, SilentObserver
 from antiphon.session.player import Player
 from antiphon.session.reply import ReplyFailed, ReplyProgress
@@ -31,7 +32,8 @@ from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState, log
 from antiphon.session.timers import TimerRanOut, Timers
 from antiphon.session.transcription import TranscriptReady
-from antiphon.session.turns import TurnJudged, TurnTaking
+from antiphon.session.turn_judging import TurnJudged
+from antiphon.session.turns import TurnTaking
 from antiphon.session.user_items import UserItems
 
 EndReason = Literal["client_closed", "expired", "shutdown", "failed"]
@@ -59,7 +61,8 @@ class _End:
 
 
 _Message = dict[str, Any] | ProtocolError | _Audio
-_Notice = ReplyProgress | ReplyFailed | TranscriptReady | WordsHeard | TurnJudged | TimerRanOut | _End
+_Heard = TranscriptReady | WordsHeard | WordsGuessed | TurnJudged | HeldTooLong
+_Notice = ReplyProgress | ReplyFailed | _Heard | TimerRanOut | _End
 
 
 class Session:
@@ -109,7 +112,8 @@ class Session:
         self._responses = Responses(self._state)
         drafting = Drafting(self._state, self._responses)
         items = UserItems(self._state)
-        self._turns = TurnTaking(self._state, self._responses, drafting, items)
+        self._barge_in = BargeIn(self._state, self._responses, drafting)
+        self._turns = TurnTaking(self._state, self._responses, drafting, items, self._barge_in)
         # Bound to the timers, not to the session: a cycle would keep its audio until the collector comes by.
         self._timers = Timers(self._state)
         self._turns.on_speech = self._timers.stop_idle
@@ -121,6 +125,7 @@ class Session:
             turns=self._turns,
             drafting=drafting,
             items=items,
+            barge_in=self._barge_in,
             expires_at=self._expires_at,
             same_model=same_model,
         )
@@ -200,8 +205,12 @@ class Session:
                 await self._turns.on_transcript(message)
             case WordsHeard():
                 await self._turns.on_words(message)
+            case WordsGuessed():
+                self._turns.on_guess(message)
             case TurnJudged():
                 await self._turns.on_judged(message)
+            case HeldTooLong():
+                await self._barge_in.speech_lasted(message.turn)
             case TimerRanOut():
                 await self._timer_ran_out(message)
             case _End(reason):

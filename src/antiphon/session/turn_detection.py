@@ -65,6 +65,16 @@ class SpeechLasted:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechDipped:
+    """Speech has fallen silent, and the detector does not know it yet; what was said until `at` may be the whole turn.
+
+    Either `SpeechPaused` follows or `SpeechResumed`: many dips are the closures of stop consonants.
+    """
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechPaused:
     """Speech has been silent since `speech_end`; what was said until `at` may be the whole turn.
 
@@ -78,7 +88,7 @@ class SpeechPaused:
 
 @dataclass(frozen=True, slots=True)
 class SpeechResumed:
-    """Speech goes on after a pause."""
+    """Speech goes on after a dip or a pause."""
 
     at: int
 
@@ -91,7 +101,7 @@ class SpeechStopped:
     end: int
 
 
-Detection = SpeechStarted | SpeechLasted | SpeechPaused | SpeechResumed | SpeechStopped
+Detection = SpeechStarted | SpeechLasted | SpeechDipped | SpeechPaused | SpeechResumed | SpeechStopped
 
 
 def detection_in_force(mode: ServerVad | SemanticVad | None, *, judged: bool) -> ServerVad | SemanticVad:
@@ -126,6 +136,7 @@ class TurnDetector:
         self._onset = 0
         self._speaking = False
         self._speech_end: int | None = None
+        self._dipped = False
         self._paused = False
         self._asked_again = False
         self._confidence = 0.0
@@ -161,10 +172,23 @@ class TurnDetector:
         """Samples at 16 kHz that have been judged."""
         return self._position
 
-    def push(self, probability: float) -> list[Detection]:
-        """Take the speech probability of the next window of 512 samples and return what follows from it."""
+    def push(self, probability: float, *, quiet: bool = False) -> list[Detection]:
+        """Take the next window of 512 samples and return what follows from it.
+
+        Args:
+            probability: that there is speech in it.
+            quiet: whether it is as quiet as the silence between turns. The probability falls some 60 ms later.
+        """
         self._position += VAD_WINDOW
-        return self._while_speaking(probability) if self._speaking else self._while_silent(probability)
+        if not self._speaking:
+            return self._while_silent(probability)
+        if quiet and not self._dipped and not self._paused:
+            self._dipped = True
+            return [SpeechDipped(at=self._position), *self._while_speaking(probability)]
+        if self._dipped and not quiet and not self._paused and probability >= self._threshold:
+            self._dipped = False
+            return [SpeechResumed(at=self._position), *self._while_speaking(probability)]
+        return self._while_speaking(probability)
 
     def judge(self, probability: float, pause_at: int) -> list[Detection]:
         """Take the classifier's probability that the turn was complete at the pause noticed at `pause_at`.
@@ -198,6 +222,7 @@ class TurnDetector:
         self._speaking = True
         self._onset = 0
         self._run_start, self._lasted = first, False
+        self._dipped = False
         self._reset_pause()
         return [SpeechStarted(start=max(first - self._padding, self._earliest_start), at=self._position)]
 
@@ -205,6 +230,7 @@ class TurnDetector:
         if probability >= self._threshold:
             followed: list[Detection] = []
             if self._paused:
+                self._dipped = False
                 self._run_start, self._lasted = self._position - VAD_WINDOW, False
                 followed.append(SpeechResumed(at=self._position))
             self._reset_pause()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.audio.clock import HEARING_RATE, ms_to_samples, samples_to_ms
-from antiphon.engines.base import DenoiserStream, EngineError, Priority, Samples, Transcript, VadStream
+from antiphon.audio.quiet import QuietWindows
+from antiphon.engines.base import DenoiserStream, Priority, Samples, Transcript, VadStream
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
 from antiphon.protocol.ids import new_id
@@ -19,13 +19,15 @@ from antiphon.session.config import SemanticVad, ServerVad, SessionConfig
 from antiphon.session.conversation import Item
 from antiphon.session.drafting import Drafting, Turn
 from antiphon.session.input_audio import CommittedAudio, InputAudioBuffer
-from antiphon.session.live_transcript import WordsHeard
+from antiphon.session.live_transcript import WordsGuessed, WordsHeard
+from antiphon.session.noise_reduction import open_denoiser
 from antiphon.session.responses import Responses
-from antiphon.session.state import SessionState, log
+from antiphon.session.state import SessionState
 from antiphon.session.timeline import TurnTimeline
 from antiphon.session.transcription import TranscriptionJob, TranscriptReady, transcription_events
 from antiphon.session.turn_detection import (
     Detection,
+    SpeechDipped,
     SpeechLasted,
     SpeechPaused,
     SpeechResumed,
@@ -34,6 +36,7 @@ from antiphon.session.turn_detection import (
     TurnDetector,
     detection_in_force,
 )
+from antiphon.session.turn_judging import TurnJudged, judge_turn
 from antiphon.session.user_items import UserItems
 
 Pcm = NDArray[np.int16]
@@ -44,19 +47,12 @@ _SILENT_TAIL_MS = 300
 """Silence after the last speech that is transcribed with it; recognisers want some, more only costs time."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnJudged:
-    """Notice: the turn classifier's opinion of the pause noticed at `pause_at`, on the session clock."""
-
-    turn: Turn
-    pause_at: int
-    probability: float
-
-
 class TurnTaking:
     """Listens to one session's audio and acts on it."""
 
-    def __init__(self, state: SessionState, responses: Responses, drafting: Drafting, items: UserItems) -> None:
+    def __init__(
+        self, state: SessionState, responses: Responses, drafting: Drafting, items: UserItems, barge_in: BargeIn
+    ) -> None:
         self._state = state
         self._responses = responses
         self._drafting = drafting
@@ -64,10 +60,11 @@ class TurnTaking:
         self._buffer = InputAudioBuffer(state.config.input.format.rate)
         self._vad: VadStream = state.pipeline.open_vad()
         self._denoiser: DenoiserStream | None = None
-        self._barge_in = BargeIn(state, responses, drafting)
+        self._barge_in = barge_in
         self._detector = TurnDetector(
             self._detection(state.config), lasting_ms=state.limits.min_interruption_ms or None
         )
+        self._quiet = QuietWindows()
         self._turn: Turn | None = None
         self._unheard: tuple[Turn, Item] | None = None
         self.on_speech: Callable[[], None] = lambda: None
@@ -97,8 +94,10 @@ class TurnTaking:
             await asyncio.to_thread(self._buffer.append, pcm)
         windows = self._buffer.windows()
         if len(windows):
-            for probability in await self._vad.push(windows):
-                for detection in self._detector.push(float(probability)):
+            probabilities = await self._vad.push(windows)
+            quiet = self._quiet.judge(windows, probabilities)
+            for probability, is_quiet in zip(probabilities, quiet, strict=True):
+                for detection in self._detector.push(float(probability), quiet=is_quiet):
                     await self._on_detection(detection)
         if self._turn is not None and not self._detector.paused:
             self._listen_along(self._turn, self._detector.position)
@@ -175,8 +174,7 @@ class TurnTaking:
         if job.item is None:
             turn = self._turn
             if turn is not None and turn.draft is not None and turn.draft.job is job:
-                await self._barge_in.heard(turn, self._buffer.heard(turn.start, self._detector.position), job)
-                self._drafting.transcribed(turn, job)
+                await self._drafted(turn, job)
             return
         if job.item.transcript_state != "pending":
             return  # it ended while its turn was being closed, which has settled and told it
@@ -196,19 +194,22 @@ class TurnTaking:
             if turn.draft is None:
                 self._drafting.warm(turn.live.said)
 
+    def on_guess(self, notice: WordsGuessed) -> None:
+        """Take what the user has probably said so far; the last word may still become another."""
+        turn = self._turn
+        if turn is not None and turn.item_id == notice.item_id and turn.draft is None:
+            self._drafting.warm(notice.text.rpartition(" ")[0])
+
     async def on_judged(self, notice: TurnJudged) -> None:
         """Take the turn classifier's opinion."""
         if notice.turn is self._turn:
             for detection in self._detector.judge(notice.probability, notice.pause_at):
                 await self._on_detection(detection)
 
-    async def decided_by_client(self) -> None:
-        """Take note that the client has cut what the user spoke over."""
-        await self._barge_in.decided_by_client()
-
     def close(self) -> None:
         """Stop everything; the session is over."""
         self._drop_turn()
+        self._barge_in.close()
         self._vad.close()
         if self._denoiser is not None:
             self._denoiser.close()
@@ -217,6 +218,8 @@ class TurnTaking:
         match detection:
             case SpeechStarted():
                 await self._speech_started(detection)
+            case SpeechDipped():
+                self._speech_dipped(detection)
             case SpeechPaused():
                 await self._speech_paused(detection)
             case SpeechResumed():
@@ -247,18 +250,35 @@ class TurnTaking:
                 await self._barge_in.speech_started(turn)
         self._drafting.speech_started()
 
+    def _speech_dipped(self, detection: SpeechDipped) -> None:
+        """Begin a draft before the detector is sure of a pause."""
+        turn = self._turn
+        if turn is not None and self._items.need_transcripts and self._drafting.wants(turn, dip=True):
+            self._draft(turn, detection.at)
+
+    async def _drafted(self, turn: Turn, job: TranscriptionJob) -> None:
+        """Go on now that it is known what was said until the dip or pause. At a dip, a word may not be complete."""
+        if self._detector.paused:
+            await self._barge_in.heard(turn, self._buffer.heard(turn.start, self._detector.position), job)
+        self._drafting.transcribed(turn, job)
+
+    def _draft(self, turn: Turn, until: int) -> None:
+        self._listen_along(turn, until)
+        self._drafting.begin(turn, self._buffer.heard(turn.start, until))
+
     async def _speech_paused(self, detection: SpeechPaused) -> None:
         turn = self._turn
         if turn is None:
             return
         if detection.ask:
-            self._judge(turn, detection)
-        heard = self._buffer.heard(turn.start, detection.at)
+            judge_turn(self._state, turn, self._buffer.heard(turn.start, detection.at), detection.at)
+        turn.timeline.mark("speech_paused", self._state.now())
         if not self._items.need_transcripts:
-            await self._barge_in.heard(turn, heard, None)
+            await self._barge_in.heard(turn, self._buffer.heard(turn.start, detection.at), None)
+        elif turn.draft is not None and turn.draft.job.ended and turn.over_reply == "unknown":
+            await self._drafted(turn, turn.draft.job)
         elif self._drafting.wants(turn):
-            self._listen_along(turn, detection.at)
-            self._drafting.begin(turn, heard)
+            self._draft(turn, detection.at)
 
     async def _speech_stopped(self, detection: SpeechStopped) -> None:
         turn = self._turn
@@ -332,28 +352,11 @@ class TurnTaking:
 
     async def _bound_turn(self) -> None:
         """Close a turn that has become too long, and forget quiet audio that nobody will ask for."""
-        limits = self._state.limits
         self.forget_quiet()
-        if self._turn is not None and self._detector.position - self._turn.start > limits.max_turn_s * HEARING_RATE:
+        most = self._state.limits.max_turn_s * HEARING_RATE
+        if self._turn is not None and self._detector.position - self._turn.start > most:
             for detection in self._detector.stop():
                 await self._on_detection(detection)
-
-    def _judge(self, turn: Turn, pause: SpeechPaused) -> None:
-        """Ask the turn classifier about a pause."""
-        classifier = self._state.pipeline.turn_classifier
-        if classifier is None:
-            return
-        heard = self._buffer.heard(turn.start, pause.at)
-
-        async def judge() -> None:
-            try:
-                probability = await classifier.complete(heard)
-            except EngineError as error:
-                log.warning("turn classifier failed; the turn ends at the longest silence", error=error.message)
-                return
-            self._state.notify(TurnJudged(turn, pause.at, probability))
-
-        self._state.spawn(judge(), "turn-classifier")
 
     def _listen_along(self, turn: Turn, until: int) -> None:
         if turn.live is not None and until > turn.listened:
@@ -381,12 +384,7 @@ class TurnTaking:
     def _set_denoiser(self, config: SessionConfig) -> None:
         if self._denoiser is not None:
             self._denoiser.close()
-            self._denoiser = None
-        wanted = config.input.noise_reduction
-        if wanted is not None:
-            self._denoiser = self._state.pipeline.open_denoiser(wanted.type)
-            if self._denoiser is None:
-                log.warning("noise reduction was asked for, but no denoiser is installed; audio is heard as it comes")
+        self._denoiser = open_denoiser(self._state.pipeline, config)
         self._buffer.denoise = self._denoiser.process if self._denoiser is not None else None
 
     def _detection(self, config: SessionConfig) -> ServerVad | SemanticVad:

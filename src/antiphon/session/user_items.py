@@ -56,7 +56,8 @@ class UserItems:
         asked = self._state.config.input.transcription
         language, prompt = (asked.language, asked.prompt) if asked else (None, None)
         stream = self._state.pipeline.stream_transcription(language=language, prompt=prompt)
-        return LiveTranscript(self._state, stream, item_id) if stream is not None else None
+        guesses = self._state.pipeline.drafts == "full" and self._state.config.type == "realtime"
+        return LiveTranscript(self._state, stream, item_id, guesses=guesses) if stream is not None else None
 
     async def tell_words(self, live: LiveTranscript, item_id: str, text: str) -> None:
         """Take words of a turn that are certain now, and tell the client if it asked to be told.
