@@ -256,3 +256,10 @@ async def test_what_cannot_be_combined() -> None:
         with pytest.raises(EngineError) as error:
             fallback(role, cast(list[Engine], engines))
         assert error.value.code == code
+
+
+async def test_it_is_remote_when_one_of_its_engines_is() -> None:
+    first, second = await FailingModel.load(NOTHING), await StandInLanguageModel.load(NOTHING)
+    assert not fallback("llm", [first, second]).remote
+    first.remote = True
+    assert fallback("llm", [first, second]).remote

@@ -59,7 +59,7 @@ class _Fallback(Engine, Generic[E]):
 
     def __init__(self, engines: Sequence[E], *, failures: int = 3, rest_s: float = 30.0) -> None:
         self.engines = tuple(engines)
-        self.remote = any(getattr(engine, "remote", False) for engine in engines)
+        self.remote = any(engine.remote for engine in engines)
         self._breakers = [CircuitBreaker(failures=failures, rest_s=rest_s) for _ in engines]
         self._take_after_first()
 
