@@ -29,9 +29,9 @@ def install_python(cache: Path) -> Path:
         return _interpreter(_installed(cache, "python", requirements.read_bytes() + sys.version.encode(), install))
 
 
-def install_node(cache: Path, npm: str) -> Path:
-    """Return a folder with the packages of js/package.json and the programs, which import only from beside them."""
-    manifest = NODE_PROGRAMS / "package.json"
+def install_node(cache: Path, npm: str, programs: Path = NODE_PROGRAMS) -> Path:
+    """Return a folder with the packages of a package.json and the programs beside it, which import only from there."""
+    manifest = programs / "package.json"
 
     def install(folder: Path) -> None:
         folder.mkdir()
@@ -41,7 +41,7 @@ def install_node(cache: Path, npm: str) -> Path:
 
     with FileLock(cache / "node.lock"):
         folder = _installed(cache, "node", manifest.read_bytes(), install)
-        for program in NODE_PROGRAMS.glob("*.mjs"):
+        for program in programs.glob("*.mjs"):
             copy = folder / program.name
             if not copy.exists() or copy.read_bytes() != program.read_bytes():
                 shutil.copy(program, copy)
