@@ -171,8 +171,11 @@ async def test_speaking_over_a_reply(tap: Tap) -> None:
         talk.microphone.speak()
         _, first, _ = await talk.messages("user", "assistant", "user")
         assert first.interrupted
-    recording = tap.connections[0].recording
-    (cut,) = recording.received("conversation.item.truncated")
+        recording = tap.connections[0].recording
+        async with asyncio.timeout(TIMEOUT):
+            while not (cuts := recording.received("conversation.item.truncated")):  # noqa: ASYNC110 - the client is silent on it
+                await asyncio.sleep(0.01)
+    (cut,) = cuts
     assert cut["item_id"] == first.id
     assert cut["audio_end_ms"] >= 200
     # It cancels the reply too, which has long been finished.
