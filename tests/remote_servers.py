@@ -1,7 +1,7 @@
 """A server for remote engines to talk to: OpenAI's HTTP API and ElevenLabs', made of our own engines, with faults.
 
-Run as a program (`python -m tests.remote_servers`) it serves stand-in engines in a process that can be killed, and
-prints its port.
+Run as a program (`python -m tests.remote_servers '{"words": 400}'`) it serves stand-in engines, with these options of
+the language model, in a process that can be killed. It prints its URL, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -396,7 +396,8 @@ async def eventually(what: Callable[[], bool]) -> None:
 
 
 async def _main() -> None:
-    async with remote_server(*await stand_ins(token_ms=20.0, words=400)) as remote:
+    options = json.loads(sys.argv[1]) if sys.argv[1:] else {}
+    async with remote_server(*await stand_ins(**options)) as remote:
         print(remote.url, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

@@ -162,7 +162,7 @@ async def test_drafts_that_are_thrown_away_close_their_streams(remote: RemoteSer
 
 @pytest.mark.parametrize("fallen_back", [False, True])
 async def test_the_server_is_killed_inside_a_reply(fallen_back: bool) -> None:
-    command: Sequence[str] = (sys.executable, "-m", "tests.remote_servers")
+    command: Sequence[str] = (sys.executable, "-m", "tests.remote_servers", '{"words": 400, "token_ms": 20}')
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
