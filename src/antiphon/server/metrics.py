@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from antiphon.session.timeline import TurnTimeline
+from antiphon.session.timeline import Stage, TurnTimeline
 
 _LAG_INTERVAL_S = 0.1
-_FIRST_AUDIO_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0)
+_STAGE_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -41,11 +41,16 @@ class Metrics:
         tasks.set_function(lambda: len(asyncio.all_tasks()))
         threads = Gauge("antiphon_threads", "Threads of Python now.", registry=registry)
         threads.set_function(threading.active_count)
-        self._first_audio = Histogram(
-            "antiphon_turn_first_audio_seconds",
-            "From speech_stopped to the first audio sent, s.",
-            buckets=_FIRST_AUDIO_BUCKETS_S,
+        stages = Histogram(
+            "antiphon_turn_stage_seconds",
+            "How long the stages of spoken turns took, s; `waiting` is from speech_stopped to the first audio sent.",
+            ["stage"],
+            buckets=_STAGE_BUCKETS_S,
             registry=registry,
+        )
+        self._stages = {stage: stages.labels(stage) for stage in get_args(Stage)}
+        self._turns = Counter(
+            "antiphon_turns", "Spoken turns, by what of a draft was taken over.", ["adopted"], registry=registry
         )
         self._lag = Histogram(
             "antiphon_event_loop_lag_seconds",
@@ -63,10 +68,10 @@ class Metrics:
         self._frames_out.inc()
 
     def turn_finished(self, timeline: TurnTimeline) -> None:
-        """Take note of how long the user waited."""
-        waited_ms = timeline.since_speech_stopped_ms().get("first_audio_sent")
-        if waited_ms is not None:
-            self._first_audio.observe(waited_ms / 1000)
+        """Take note of where the turn's time went."""
+        self._turns.labels(timeline.adopted).inc()
+        for stage, seconds in timeline.stages().items():
+            self._stages[stage].observe(seconds)
 
     def draft_ended(self, outcome: Literal["adopted", "dropped"], seconds_saved: float) -> None:
         """Count a draft."""

@@ -22,6 +22,20 @@ Moment = Literal[
 ]
 
 
+Stage = Literal["speech", "closing", "transcription", "first_token", "first_clause", "synthesis", "waiting", "reply"]
+
+_ENDS: dict[Stage, Moment] = {
+    "speech": "speech_stopped",
+    "closing": "speech_stopped",
+    "transcription": "transcript",
+    "first_token": "first_token",
+    "first_clause": "first_clause",
+    "synthesis": "first_audio_made",
+    "waiting": "first_audio_sent",
+    "reply": "response_done",
+}
+"""The moment that ends each stage."""
+
 _OF_A_DRAFT: tuple[Moment, ...] = (
     "speech_paused",
     "draft_started",
@@ -58,6 +72,29 @@ class TurnTimeline:
         """Forget the moments of a draft that was dropped."""
         for moment in _OF_A_DRAFT:
             self.moments.pop(moment, None)
+
+    def stages(self) -> dict[Stage, float]:
+        """Return how long each stage of the turn took, in seconds, of those whose beginning and end are known.
+
+        Without a draft, transcription begins where speech stopped.
+        """
+        moments = self.moments
+        begins: dict[Stage, float | None] = {
+            "speech": moments.get("speech_started"),
+            "closing": moments.get("speech_paused"),
+            "transcription": moments.get("draft_started", moments.get("speech_stopped")),
+            "first_token": moments.get("transcript"),
+            "first_clause": moments.get("first_token"),
+            "synthesis": moments.get("first_clause"),
+            "waiting": moments.get("speech_stopped"),
+            "reply": moments.get("response_created"),
+        }
+        found: dict[Stage, float] = {}
+        for stage, begin in begins.items():
+            end = moments.get(_ENDS[stage])
+            if begin is not None and end is not None and end >= begin:
+                found[stage] = end - begin
+        return found
 
     def since_speech_stopped_ms(self) -> dict[str, float]:
         """Return every moment in ms relative to the end of the turn; earlier ones are negative."""

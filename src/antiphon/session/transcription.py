@@ -11,6 +11,7 @@ from antiphon.protocol.frames import ServerEvent, obfuscation, server_event
 from antiphon.session.conversation import Item
 from antiphon.session.live_transcript import LiveTranscript
 from antiphon.session.state import SessionState, log
+from antiphon.session.timeline import TurnTimeline
 from antiphon.session.usage import transcription_usage
 
 
@@ -29,6 +30,7 @@ class TranscriptionJob:
         transcript: what was said, once known.
         error: why it is not known.
         live: who listened along to it.
+        timeline: of the turn that waits for it, which is over.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class TranscriptionJob:
         self.transcript: Transcript | None = None
         self.error: EngineError | None = None
         self.live: LiveTranscript | None = None
+        self.timeline: TurnTimeline | None = None
         self._state = state
         self._task: asyncio.Task[None] = state.spawn(self._run(work), "transcription")
 

@@ -171,6 +171,8 @@ class TurnTaking:
     async def on_transcript(self, notice: TranscriptReady) -> None:
         """Take the outcome of a transcription."""
         job = notice.job
+        if job.timeline is not None:
+            job.timeline.mark("transcript", self._state.now())
         if job.item is None:
             turn = self._turn
             if turn is not None and turn.draft is not None and turn.draft.job is job:
@@ -321,6 +323,8 @@ class TurnTaking:
         else:
             job = self._items.transcribe(item, audio.heard[:said])
         known = job is not None and job.ended
+        if job is not None:
+            job.timeline = turn.timeline
         if job is not None and known:
             self._items.settle(item, job)
         if turn.over_reply == "unknown":
