@@ -136,23 +136,36 @@ def test_forgetting_a_turn_starts_anew() -> None:
 
 
 @given(
-    st.lists(st.floats(0, 1), max_size=300),
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=300),
     st.one_of(
         st.builds(ServerVad, threshold=st.floats(0, 1), silence_duration_ms=st.integers(0, 2000)),
         st.builds(SemanticVad, eagerness=st.sampled_from(["low", "medium", "high", "auto"])),
     ),
     st.integers(0, 10**6),
 )
-def test_detections_come_in_order(probabilities: list[float], mode: ServerVad | SemanticVad, position: int) -> None:
-    detector = TurnDetector(mode, position)
+def test_detections_come_in_order(
+    windows: list[tuple[float, bool]], mode: ServerVad | SemanticVad, position: int
+) -> None:
+    detector = TurnDetector(mode, position, lasting_ms=100)
     state, last_end = "silent", position
     allowed = {
         "silent": {"SpeechStarted": "speaking"},
-        "speaking": {"SpeechPaused": "paused", "SpeechStopped": "silent"},
+        "speaking": {
+            "SpeechLasted": "speaking",
+            "SpeechDipped": "dipped",
+            "SpeechPaused": "paused",
+            "SpeechStopped": "silent",
+        },
+        "dipped": {
+            "SpeechLasted": "dipped",
+            "SpeechResumed": "speaking",
+            "SpeechPaused": "paused",
+            "SpeechStopped": "silent",
+        },
         "paused": {"SpeechPaused": "paused", "SpeechResumed": "speaking", "SpeechStopped": "silent"},
     }
-    for probability in probabilities:
-        for detection in detector.push(probability):
+    for probability, quiet in windows:
+        for detection in detector.push(probability, quiet=quiet):
             state = allowed[state][type(detection).__name__]
             if isinstance(detection, SpeechStarted):
                 assert last_end <= detection.start <= detection.at
