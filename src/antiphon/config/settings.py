@@ -1,11 +1,13 @@
-"""Settings of the server: one typed tree, read from the environment (prefix `ANTIPHON_`), then from command line flags.
+"""The tree of settings. What is said below each setting is told in the reference, the JSON Schema and `antiphon init`.
 
-Nested settings take a double underscore: `ANTIPHON_LOG__LEVEL=debug`. Lists are separated by commas.
+In the environment, with the prefix `ANTIPHON_`, nested settings take a double underscore (`ANTIPHON_LOG__LEVEL`), and
+lists are separated by commas.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,18 +17,24 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from antiphon.session.limits import SessionLimits
+from antiphon.config.limits import LimitSettings
+from antiphon.config.pipelines import EngineSettings, PipelineSettings
+from antiphon.engines.base import EngineError
+from antiphon.engines.secrets import Secret
 
 DEFAULT_INSTRUCTIONS = (
     "You are a friendly voice assistant. Answer in one or two short sentences of plain spoken English, "
     "without lists, markup or emoji."
 )
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 def _split(value: Any) -> Any:
@@ -37,73 +45,53 @@ def _split(value: Any) -> Any:
 CommaList = BeforeValidator(_split)
 
 
-class LogSettings(BaseModel):
-    """What is logged and how: "console" for people, "json" for machines, "auto" for console on a terminal only."""
+def _read_secret(value: Any) -> Any:
+    """Return the secret that `{env: NAME}` or `{file: PATH}` refers to, and leave everything else alone."""
+    if not isinstance(value, Mapping):
+        return value
+    try:
+        return Secret.model_validate(value).read()
+    except EngineError as error:
+        raise ValueError(error.message) from error
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+Key = Annotated[SecretStr, BeforeValidator(_read_secret), WithJsonSchema(Secret.model_json_schema())]
+"""A secret: itself in the environment, `{env: NAME}` or `{file: PATH}` in the file."""
+
+
+class LogSettings(BaseModel):
+    """What is logged and how."""
+
+    model_config = _STRICT
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is logged. What people say is logged at `debug` only."""
     format: Literal["auto", "console", "json"] = "auto"
-
-
-class EngineChoice(BaseModel):
-    """What to change about the preset's engine in one role.
-
-    Attributes:
-        name: another engine, by its entry point's name.
-        options: the engine's own settings.
-        cores: CPU threads that it may keep busy.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    cores: Annotated[int, Field(ge=1)] | None = None
-
-
-class EngineSettings(BaseModel):
-    """Which engines serve: a preset, and changes to it by role.
-
-    Attributes:
-        preset: "embedded" for real models on this machine, "stand-in" for scripted engines without models.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    preset: Literal["embedded", "stand-in"] = "embedded"
-    vad: EngineChoice | None = None
-    turn: EngineChoice | None = None
-    denoise: EngineChoice | None = None
-    transcription: EngineChoice | None = None
-    llm: EngineChoice | None = None
-    tts: EngineChoice | None = None
+    """`console` for people, `json` for machines, `auto` for `console` on a terminal only."""
 
 
 class WebRtcSettings(BaseModel):
-    """Where WebRTC calls meet the network. Nothing has to be set for clients that reach this machine directly.
+    """Where WebRTC calls meet the network. Nothing has to be set for clients that reach this machine directly."""
 
-    Attributes:
-        interfaces: names ("eth0") or addresses of the network interfaces to use; all by default, the loopback
-            interface only where the server itself listens on it.
-        udp_ports: UDP ports for calls: "50000-50100" for a port a call and address, "50000" for one port that all
-            calls share; any free ports by default.
-        public_addresses: what clients are told instead of this machine's own addresses, behind a one-to-one NAT:
-            "203.0.113.7", or "203.0.113.7/10.0.0.7" to stand for one local address.
-        stun_server: "stun:stun.example.com:3478", where calls ask for their public address.
-        turn_server: "turn:turn.example.com:3478?transport=udp" or "turns:…", which relays calls.
-        turn_username, turn_password: for the TURN server.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _STRICT
 
     interfaces: Annotated[tuple[str, ...], NoDecode, CommaList] = ()
+    """Names (`eth0`) or addresses of the network interfaces to use; all by default, the loopback interface only where
+    the server itself listens on it."""
     udp_ports: Annotated[str, Field(pattern=r"^\d+(-\d+)?$")] | None = None
+    """UDP ports for calls: `50000-50100` for a port a call and address, `"50000"` for one port that all calls share;
+    any free ports by default."""
     public_addresses: Annotated[tuple[str, ...], NoDecode, CommaList] = ()
+    """What clients are told instead of this machine's own addresses, behind a one-to-one NAT: `203.0.113.7`, or
+    `203.0.113.7/10.0.0.7` to stand for one local address."""
     stun_server: Annotated[str, Field(pattern=r"^stun:[^:?]+(:\d+)?$")] | None = None
+    """`stun:stun.example.com:3478`, where calls ask for their public address."""
     turn_server: Annotated[str, Field(pattern=r"^turns?:[^:?]+(:\d+)?(\?transport=(udp|tcp))?$")] | None = None
+    """`turn:turn.example.com:3478?transport=udp` or `turns:…`, which relays calls."""
     turn_username: str | None = None
-    turn_password: SecretStr | None = None
+    """User name at the TURN server."""
+    turn_password: Key | None = None
+    """Password at the TURN server."""
 
     @field_validator("udp_ports")
     @classmethod
@@ -138,40 +126,65 @@ def _ports(text: str) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
-class Settings(BaseSettings):
-    """Everything that can be set.
+PipelineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 
-    Attributes:
-        host, port: where to listen; port 0 takes a free one.
-        api_keys: keys that clients may use; none means that every client may come in.
-        api_keys_file: a file with more keys, one a line; empty lines and lines that begin with # are skipped.
-        allow_anonymous: listen beyond this machine without any API key.
-        allowed_origins: origins ("https://app.example.com") whose web pages may use a server without API keys, and
-            "*" for all of them. Pages of this machine always may.
-        max_sessions: most sessions at once; another is refused with HTTP 503.
-        drain_s: how long sessions may go on, in s, after the server was asked to stop.
-        instructions: what a session is told to be until its client says otherwise.
-        limits: bounds of each session.
-        webrtc: where WebRTC calls meet the network.
-    """
+
+class Settings(BaseSettings):
+    """Everything that can be set. Made directly, it reads the environment but no file; see `load_configuration`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ANTIPHON_", env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="ANTIPHON_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, CommaList] = ()
+    """Port to listen on; 0 takes a free one."""
+    api_keys: Annotated[tuple[Key, ...], NoDecode, CommaList] = ()
+    """Keys that clients may use; without any, every client may come in. In the file each is `{env: NAME}` or
+    `{file: PATH}`; in the environment the keys themselves are separated by commas."""
     api_keys_file: Path | None = None
-    allow_anonymous: bool = False
+    """A file with more keys, one a line; empty lines and lines that begin with # are skipped."""
+    allow_anonymous: Annotated[bool, Field(validate_default=True)] = False
+    """Listen beyond this machine without any API key."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode, CommaList] = ()
+    """Origins (`https://app.example.com`) whose web pages may use a server without API keys, `*` for all of them.
+    Pages of this machine always may."""
     max_sessions: Annotated[int, Field(ge=1)] = 1000
+    """Most sessions at once; another is refused with HTTP 503."""
     drain_s: Annotated[float, Field(ge=0)] = 5.0
+    """How long sessions may go on, in s, after the server was asked to stop."""
     instructions: str = DEFAULT_INSTRUCTIONS
+    """What a session is told to be until its client says otherwise."""
     engines: EngineSettings = EngineSettings()
-    limits: SessionLimits = SessionLimits()
+    """Which engines serve where a pipeline names none."""
+    pipelines: dict[PipelineName, PipelineSettings] = Field(default_factory=dict)
+    """The served models by name; without any, one is made of `engines` alone."""
+    default_pipeline: Annotated[str | None, Field(validate_default=True)] = None
+    """The pipeline of clients that ask for no model, or for one of OpenAI's names; the first one if not set."""
+    limits: LimitSettings = LimitSettings()
+    """Bounds of each session."""
     log: LogSettings = LogSettings()
+    """What is logged and how."""
     webrtc: WebRtcSettings = WebRtcSettings()
+    """Where WebRTC calls meet the network."""
+
+    @field_validator("allow_anonymous")
+    @classmethod
+    def _bind_is_protected(cls, allowed: bool, info: ValidationInfo) -> bool:
+        host = info.data.get("host", "localhost")
+        keys = _keys(info.data.get("api_keys", ()), info.data.get("api_keys_file"))  # so that a bad file is told now
+        if not keys and not allowed and not is_loopback(host) and "api_keys" in info.data:
+            raise ValueError(
+                f"listening on {host} lets others on the network in, and no API keys are set. Set "
+                "ANTIPHON_API_KEYS (or ANTIPHON_API_KEYS_FILE), or pass --allow-anonymous to let everyone in"
+            )
+        return allowed
 
     @field_validator("allowed_origins")
     @classmethod
@@ -181,15 +194,24 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is not an origin; write it like https://app.example.com")
         return tuple(origin.lower() for origin in origins)
 
-    @model_validator(mode="after")
-    def _bind_is_protected(self) -> Settings:
-        keys = self.keys()  # in any case, so that a bad file is told at the start
-        if not keys and not self.allow_anonymous and not is_loopback(self.host):
-            raise ValueError(
-                f"listening on {self.host} lets others on the network in, and no API keys are set. Set "
-                "ANTIPHON_API_KEYS (or ANTIPHON_API_KEYS_FILE), or pass --allow-anonymous to let everyone in"
-            )
-        return self
+    @field_validator("pipelines")
+    @classmethod
+    def _names_are_clear(cls, pipelines: dict[str, PipelineSettings]) -> dict[str, PipelineSettings]:
+        owners = {name: name for name in pipelines}
+        for name, pipeline in pipelines.items():
+            for alias in pipeline.aliases:
+                if owners.setdefault(alias, name) != name:
+                    raise ValueError(f"the alias {alias!r} of {name!r} is taken by {owners[alias]!r}")
+        return pipelines
+
+    @field_validator("default_pipeline")
+    @classmethod
+    def _default_is_there(cls, default: str | None, info: ValidationInfo) -> str | None:
+        pipelines = info.data.get("pipelines")
+        if default is not None and pipelines is not None and default not in pipelines:
+            named = ", ".join(repr(name) for name in pipelines) or "none"
+            raise ValueError(f"there is no pipeline {default!r}; there are: {named}")
+        return default
 
     def keys(self) -> list[str]:
         """Return every API key of the settings and of the keys file.
@@ -197,14 +219,18 @@ class Settings(BaseSettings):
         Raises:
             ValueError: the file cannot be read.
         """
-        keys = [key.get_secret_value() for key in self.api_keys]
-        if self.api_keys_file is not None:
-            try:
-                lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"the file of API keys, {self.api_keys_file}, cannot be read: {error}") from error
-            keys += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        return keys
+        return _keys(self.api_keys, self.api_keys_file)
+
+
+def _keys(keys: tuple[SecretStr, ...], file: Path | None) -> list[str]:
+    found = [key.get_secret_value() for key in keys]
+    if file is not None:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"the file of API keys, {file}, cannot be read: {error}") from error
+        found += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return found
 
 
 def is_loopback(host: str) -> bool:
@@ -217,7 +243,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: Any) -> str:
     """Return what is wrong with the settings, a line for each mistake, naming the environment variable."""
     lines = []
     for mistake in error.errors(include_url=False, include_input=False):

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from antiphon.audio.clock import HEARING_RATE as HEARING_RATE
 from antiphon.audio.clock import VAD_WINDOW as VAD_WINDOW
@@ -97,6 +98,9 @@ class Engine(abc.ABC):
 
     required_models: ClassVar[tuple[str, ...]] = ()
     """Catalog names of the models that must be present before `load`."""
+
+    options_type: ClassVar[type[BaseModel] | None] = None
+    """What `EngineContext.options` are checked with, before anything is loaded; None where only `load` can tell."""
 
     remote: bool = False
     """Whether its work is done elsewhere, where every call may cost money: no work ahead should be thrown away."""

@@ -94,6 +94,7 @@ class LlamaCppModel(LanguageModel):
     """
 
     name: ClassVar[str] = "llamacpp"
+    options_type: ClassVar[type[LlamaCppOptions]] = LlamaCppOptions
     required_models: ClassVar[tuple[str, ...]] = ("smollm2-135m-instruct",)
 
     def __init__(self, server: LlamaServer, template: Template, options: LlamaCppOptions) -> None:

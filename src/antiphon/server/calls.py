@@ -145,7 +145,7 @@ class Calls:
         session = Session(
             start.pipeline,
             start.config,
-            limits=service.settings.limits,
+            limits=service.settings.limits.session_limits(),
             emit=call.emit,
             same_model=partial(service.ready_models().means, pipeline=start.pipeline),
             observer=service.metrics,

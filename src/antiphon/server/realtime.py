@@ -78,7 +78,7 @@ async def _serve(websocket: WebSocket, service: Service, models: ServedModels) -
     session = Session(
         pipeline,
         _as_opened(start.config, opening),
-        limits=service.settings.limits,
+        limits=service.settings.limits.session_limits(),
         emit=connection.emit,
         same_model=partial(_same_model, models, pipeline),
         observer=service.metrics,

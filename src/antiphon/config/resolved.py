@@ -1,0 +1,143 @@
+"""From settings to pipelines: which engines they are made of, and what their sessions start with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.config.pipelines import ROLES, EngineChoice, EngineSettings, PipelineSettings
+from antiphon.config.settings import Settings
+from antiphon.engines.base import EngineError
+from antiphon.pipeline.cascade import EMBEDDED, STAND_IN, EngineSpec
+from antiphon.session.limits import SessionLimits
+
+PIPELINE_NAMES = {"embedded": "antiphon-embedded", "stand-in": "antiphon-stand-in"}
+"""What the only pipeline is called when none is named, by preset."""
+
+_PRESETS = {"embedded": EMBEDDED, "stand-in": STAND_IN}
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """An engine of a pipeline.
+
+    Attributes:
+        name: of its entry point.
+        options: its own settings.
+        cores: CPU threads that it was given; None for its share of the machine.
+        idle_unload_s: unload it when no session has used it for so long, in s; None for never.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    cores: int | None = None
+    idle_unload_s: float | None = None
+
+    @property
+    def spec(self) -> EngineSpec:
+        """The engine as pipelines know it."""
+        return EngineSpec(self.name, self.options, self.cores)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePlan:
+    """A pipeline as it is to be served.
+
+    Attributes:
+        engines: by role; several are a chain of fallbacks. Roles that are off are not there.
+        settings: what else was set for it.
+        instructions: of its sessions.
+        limits: of its sessions.
+    """
+
+    name: str
+    engines: Mapping[str, tuple[EnginePlan, ...]]
+    settings: PipelineSettings
+    instructions: str
+    limits: SessionLimits
+
+
+def pipeline_plans(settings: Settings) -> dict[str, PipelinePlan]:
+    """Return every pipeline by name, the default one first.
+
+    Raises:
+        EngineError: a role is set up, but no engine is named for it.
+    """
+    pipelines = settings.pipelines or {PIPELINE_NAMES[settings.engines.preset]: PipelineSettings()}
+    limits = settings.limits.session_limits()
+    plans = {
+        name: PipelinePlan(
+            name,
+            engine_plans(settings.engines, pipeline),
+            pipeline,
+            settings.instructions if pipeline.instructions is None else pipeline.instructions,
+            pipeline.limits.over(limits),
+        )
+        for name, pipeline in pipelines.items()
+    }
+    default = settings.default_pipeline
+    return plans if default is None else {default: plans[default], **plans}
+
+
+def engine_plans(base: EngineSettings, pipeline: PipelineSettings) -> dict[str, tuple[EnginePlan, ...]]:
+    """Return the engines of a pipeline by role.
+
+    Raises:
+        EngineError: as `pipeline_plans`.
+    """
+    plans = {}
+    for role in ROLES:
+        chain: tuple[EngineChoice, ...] | None = getattr(pipeline, role)
+        if chain is None:
+            known = base_plan(base, role)
+            chain = () if known is None else (EngineChoice(),)
+        engines = tuple(engine_plan(base, role, choice, pipeline.idle_unload_s) for choice in chain)
+        if engines:
+            plans[role] = engines
+    return plans
+
+
+def engine_plan(
+    base: EngineSettings, role: str, choice: EngineChoice, idle_unload_s: float | None = None
+) -> EnginePlan:
+    """Return what a pipeline's choice for a role comes to.
+
+    Args:
+        base: what it builds on: a choice without a name is that engine with more options.
+        role: the role.
+        choice: of the pipeline.
+        idle_unload_s: of the pipeline, where neither the choice nor the base has its own.
+
+    Raises:
+        EngineError: no engine is named for the role.
+    """
+    known = base_plan(base, role)
+    if choice.name is None:
+        if known is None:
+            message = f"the preset has no engine for {role}: name one with ANTIPHON_ENGINES__{role.upper()}__NAME"
+            raise EngineError(message, code="unknown_engine")
+        options = {**known.options, **choice.options}
+        cores = known.cores if choice.cores is None else choice.cores
+        idle = known.idle_unload_s if choice.idle_unload_s is None else choice.idle_unload_s
+        name = known.name
+    else:
+        name, options, cores, idle = choice.name, dict(choice.options), choice.cores, choice.idle_unload_s
+    return EnginePlan(name, options, cores, idle_unload_s if idle is None else idle)
+
+
+def base_plan(base: EngineSettings, role: str) -> EnginePlan | None:
+    """Return the engine of a role where a pipeline names none; None for none.
+
+    Raises:
+        EngineError: the role is set up, but no engine is named for it.
+    """
+    preset: EngineSpec | None = getattr(_PRESETS[base.preset], role)
+    choice: EngineChoice | None = getattr(base, role)
+    if choice is None:
+        return None if preset is None else EnginePlan(preset.name)
+    name = choice.name or (preset.name if preset else None)
+    if name is None:
+        message = f"the preset has no engine for {role}: name one with ANTIPHON_ENGINES__{role.upper()}__NAME"
+        raise EngineError(message, code="unknown_engine")
+    return EnginePlan(name, choice.options, choice.cores, choice.idle_unload_s)
