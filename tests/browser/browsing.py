@@ -135,7 +135,9 @@ async def browsing(
     """
     flags = list(FLAGS)
     if microphone is not None:
-        flags += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+        flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    if microphone is not None or refused:
+        flags.append("--use-fake-device-for-media-stream")
     flags.append("--deny-permission-prompts" if refused else "--use-fake-ui-for-media-stream")
     async with async_playwright() as playwright:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 import threading
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,25 +19,11 @@ from playwright.async_api import Page
 
 from tests.browser.browsing import Traffic, browsing
 from tests.browser.microphones import microphone, recording
-from tests.conformance.clients.environments import install_node
 from tests.serving import ServerProcess, serving
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(600)]  # the first run installs the client
 
-PROGRAMS = Path(__file__).parent / "js"
 KEY = "sk-of-the-app-behind-the-page"
-
-
-@pytest.fixture(scope="session")
-def client_packages(request: pytest.FixtureRequest) -> Path:
-    """The folder of the packages of js/package.json; without Node, tests of them are skipped."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        missing = "Node.js and npm are not installed: clients from npm are NOT tested in the browser"
-        warnings.warn(missing, stacklevel=1)
-        pytest.skip(missing)
-    cache: pytest.Cache = request.config.cache
-    return install_node(cache.mkdir("browser-clients"), npm, PROGRAMS)
 
 
 @pytest.fixture(scope="session")

@@ -63,12 +63,12 @@ async def test_an_answer_is_interrupted_by_speech(
     artefacts: Path,
 ) -> None:
     first, second = "conf-onlyone", "privacy-unident"
-    wav = microphone(tmp_path / "microphone.wav", [recording(first), 4_500, recording(second)])
+    wav = microphone(tmp_path / "microphone.wav", [recording(first), 2_500, recording(second)])
     async with browsing(chromium, microphone=wav) as context, playground(context, embedded_server.base_url) as page:
         await page.page.get_by_label("Instructions", exact=True).fill(TALKATIVE)
         await page.start(transport)
         cut = await page.until("conversation.item.truncated")
-        assert 0 < cut["audio_end_ms"] < 5_500
+        assert 0 < cut["audio_end_ms"] < 3_500
         retrieved = await page.until("conversation.item.retrieved")
         await page.page.locator(".said[data-cut] .cut").wait_for()
         shown = await page.page.locator(".said[data-cut] .words").inner_text()

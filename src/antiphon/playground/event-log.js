@@ -112,6 +112,12 @@ export class EventLog {
   }
 }
 
+/** Return the words that an event is about, if it is about words. */
+function gist({ type, delta, transcript, text, error }) {
+  const words = type.endsWith('audio.delta') ? null : (delta ?? transcript ?? text ?? error?.message);
+  return typeof words === 'string' ? words.trim() : '';
+}
+
 function row({ direction, at, event, count }) {
   const summary = element(
     'summary',
@@ -119,7 +125,7 @@ function row({ direction, at, event, count }) {
     element('span', { class: 'at' }, (at / 1000).toFixed(2)),
     element('span', { class: 'way', role: 'img', 'aria-label': direction }, direction === 'sent' ? '↑' : '↓'),
     element('span', { class: 'type' }, event.type),
-    element('span', { class: 'times' }, count > 1 ? `×${count}` : ''),
+    element('span', { class: 'gist' }, count > 1 ? `×${count}` : gist(event)),
   );
   const details = element('details', {}, summary);
   details.addEventListener(

@@ -105,9 +105,10 @@ export class Transcript {
   items() {
     return this.entries
       .filter((entry) => (entry.kind === 'user' || entry.kind === 'assistant') && entry.state === 'done')
-      .map((entry) => ({ role: entry.kind, text: entry.cut ? entry.text.slice(0, entry.heard ?? 0).trim() : entry.text }))
+      .map(({ id, kind, text, cut, heard }) => ({ id, role: kind, text: cut ? text.slice(0, heard ?? 0).trim() : text }))
       .filter(({ text }) => text)
-      .map(({ role, text }) => ({
+      .map(({ id, role, text }) => ({
+        id,
         type: 'message',
         role,
         content: [{ type: role === 'user' ? 'input_text' : 'output_text', text }],
@@ -124,6 +125,7 @@ export class Transcript {
       return call ? this.#change(call.id, { tool: { ...call.tool, output: item.output } }) : [];
     }
     if (item.type !== 'message' || item.role === 'system') return [];
+    if (this.entry(item.id)?.state === 'done') return []; // a new session is told what was said in the last one
     const text = wordsOf(item);
     if (item.role === 'assistant') return this.#change(item.id, { kind: 'assistant', state: text ? 'done' : 'answering', text });
     const spoken = item.content.some((part) => part.type === 'input_audio');

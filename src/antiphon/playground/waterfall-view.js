@@ -49,7 +49,7 @@ export class WaterfallView {
 
 function content(turn) {
   const title = element(
-    'h3',
+    'h2',
     {},
     element('span', { class: 'number' }, String(turn.number)),
     element('span', { class: 'words' }, turn.words || 'Without words'),
@@ -118,9 +118,10 @@ function labels(marks, place) {
 function note(turn) {
   if (turn.source === 'server') {
     const drafts = turn.drafts === 1 ? '1 draft' : `${turn.drafts} drafts`;
-    return [element('p', { class: 'note' }, `${(turn.audioMs / 1000).toFixed(1)} s of audio, ${drafts}. In ms from the end of the turn, by the server’s clock.`)];
+    const audio = `${(turn.audioMs / 1000).toFixed(1)} s of audio`;
+    return [element('p', { class: 'note' }, `${audio} · ${drafts} · 0 is the end of the turn`)];
   }
-  return [element('p', { class: 'note' }, 'In ms from the end of the turn, as seen from this page, network included.')];
+  return [element('p', { class: 'note' }, 'As seen from this page, network included · 0 is the end of the turn')];
 }
 
 function shortMs(ms) {

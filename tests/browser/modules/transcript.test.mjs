@@ -86,10 +86,14 @@ test('another session is told what was said and heard', () => {
   answer(transcript);
   transcript.apply({ type: 'conversation.item.truncated', item_id: 'a', audio_end_ms: 900 });
   transcript.notice('nothing that was said');
-  assert.deepEqual(transcript.items(), [
-    { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Count.' }] },
-    { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'One two' }] },
+  const items = transcript.items();
+  assert.deepEqual(items, [
+    { id: 'u', type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Count.' }] },
+    { id: 'a', type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'One two' }] },
   ]);
+  // What the new session then adds is there already, and stays as it was said.
+  for (const item of items) assert.deepEqual(transcript.apply({ type: 'conversation.item.added', item }), []);
+  assert.equal(transcript.entry('a').text, TEXT);
 });
 
 test('failures are told in words', () => {

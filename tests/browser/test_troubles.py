@@ -1,0 +1,149 @@
+"""What the playground says and does when something is wrong: no microphone, no connection, no key."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.browsing import browsing
+from tests.browser.microphones import microphone
+from tests.browser.playground import Playground, playground
+from tests.serving import ServerProcess, serving
+
+KEY = "sk-which-people-type"
+
+TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "webrtc"])
+Transport = Literal["webrtc", "websocket"]
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[ServerProcess]:
+    with serving(environment={"ANTIPHON_API_KEYS": KEY}) as server:
+        yield server
+    assert KEY not in "\n".join(server.output)
+
+
+async def type_a_turn(page: Playground, text: str, answers: int = 1) -> None:
+    """Say something in writing and wait for the answer."""
+    await page.page.get_by_label("Message").fill(text)
+    await page.page.get_by_label("Message").press("Enter")
+    await page.until("response.done", answers)
+
+
+@TRANSPORTS
+async def test_a_refused_microphone(
+    transport: Transport, stand_in_server: ServerProcess, chromium: str, artefacts: Path
+) -> None:
+    async with (
+        browsing(chromium, refused=True) as context,
+        playground(context, stand_in_server.base_url) as page,
+    ):
+        await page.start(transport)
+        alert = page.page.locator("#banner")
+        await expect(alert).to_contain_text("The browser keeps the microphone from this page. Allow it")
+        await expect(alert.get_by_role("button", name="Try again")).to_be_visible()
+        await page.picture(artefacts, f"microphone-refused-{transport}")
+        await type_a_turn(page, "Hello!")  # the call goes on without
+        assert len(await page.said("assistant")) == 1
+        await alert.get_by_role("button", name="Dismiss").click()
+        await expect(alert).to_be_hidden()
+
+
+async def test_no_microphone_at_all(stand_in_server: ServerProcess, chromium: str) -> None:
+    async with browsing(chromium) as context, playground(context, stand_in_server.base_url) as page:
+        await page.start("websocket")
+        await expect(page.page.locator("#banner")).to_contain_text("No microphone was found. Plug one in")
+
+
+@TRANSPORTS
+async def test_a_lost_connection_comes_back(
+    transport: Transport, chromium: str, tmp_path: Path, artefacts: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    again = ("--port", str(port))
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context:
+        with serving(arguments=again) as server:
+            page = await Playground.open(context, server.base_url)
+            await page.start(transport)
+            await type_a_turn(page, "Remember me.")
+            server.kill()
+        await page.status("Connection lost")
+        alert = page.page.locator("#banner")
+        await expect(alert).to_contain_text("The connection was lost")
+        await page.picture(artefacts, f"connection-lost-{transport}")
+        with serving(arguments=again) as server:
+            await page.status("Connected")  # by itself
+            await expect(alert).to_be_hidden()
+            # The new session has been told what was said.
+            await page.until("session.created", 2)
+            told = page.traffic.sent_of("conversation.item.create")[-2:]
+            assert [item["item"]["role"] for item in told] == ["user", "assistant"]
+            await type_a_turn(page, "Are you there?", 2)
+            assert await page.said("user") == ["Remember me.", "Are you there?"]
+            await page.page.get_by_role("button", name="Hang up").click()
+            await page.status("Call ended")
+        assert page.traffic.failures == []
+
+
+async def test_a_server_that_does_not_come_back(chromium: str, tmp_path: Path) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context:
+        with serving() as server:
+            page = await Playground.open(context, server.base_url)
+            await page.start("websocket")
+            server.kill()
+        await page.status("Connection lost")
+        await page.page.get_by_role("button", name="Reconnect now").click()
+        await expect(page.page.locator("#banner")).to_contain_text("Trying again in 2 s.")
+        await page.page.get_by_role("button", name="Cancel").click()
+        await page.status("Call ended")
+        await page.page.get_by_role("button", name="Start a call").click()
+        await expect(page.page.locator("#banner")).to_contain_text("The server cannot be reached. Is it running?")
+
+
+@TRANSPORTS
+async def test_a_server_with_keys(
+    transport: Transport, locked: ServerProcess, chromium: str, tmp_path: Path, artefacts: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context:
+        page = await Playground.open(context, locked.base_url)
+        minted: list[str] = []
+        page.page.on("request", lambda request: minted.append(request.url) if "client_secrets" in request.url else None)
+        dialog = page.page.get_by_role("dialog", name="This server asks for an API key")
+        await expect(dialog).to_be_visible()
+        await page.picture(artefacts, "api-key")
+        await dialog.get_by_label("API key").fill("sk-a-wrong-one")
+        await dialog.get_by_role("button", name="Use this key").click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("Incorrect API key provided.")
+        await dialog.get_by_label("API key").fill(KEY)
+        await dialog.get_by_role("button", name="Use this key").click()
+        await expect(dialog).to_be_hidden()
+        await page.start(transport)
+        await type_a_turn(page, "Hello!")
+        assert len(minted) == 1
+        kept = await page.page.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])")
+        assert KEY not in kept
+        assert KEY not in str(page.traffic.sent)
+        page.traffic.finish(expected_errors=["401 (Unauthorized)"])
+
+
+async def test_a_key_that_is_kept_until_the_tab_is_closed(locked: ServerProcess, chromium: str, tmp_path: Path) -> None:
+    async with browsing(chromium) as context:
+        page = await Playground.open(context, locked.base_url)
+        dialog = page.page.get_by_role("dialog", name="This server asks for an API key")
+        await dialog.get_by_label("API key").fill(KEY)
+        await dialog.get_by_label("Keep it until this tab is closed").check()
+        await dialog.get_by_role("button", name="Use this key").click()
+        await expect(dialog).to_be_hidden()
+        await page.page.reload()
+        await expect(page.page.get_by_label("Model")).to_have_value("antiphon-stand-in")
+        await expect(dialog).to_be_hidden()
+        assert KEY not in await page.page.evaluate("JSON.stringify({ ...localStorage })")
