@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from antiphon.bench.corpus import SHIPPED
+from tests.serving import ServerProcess
 
 pytestmark = pytest.mark.realtime
 
@@ -56,6 +57,26 @@ def test_latency_with_and_without_drafts(one_recording: Path) -> None:
         assert turn["cuts"] == 0
         assert 0 <= turn["stopped_to_audio"] < turn["end_to_audio"]
         assert configuration["end_to_audio_ms"]["count"] == 1
+
+
+def test_latency_by_both_transports(one_recording: Path) -> None:
+    found = results("latency", "--turns", "1", "--transport", "both", "--recordings", str(one_recording))
+    websocket, webrtc = found["configurations"]
+    assert "WebRTC" not in websocket["label"]
+    assert "WebRTC" in webrtc["label"]
+    assert webrtc["first_turn"] is None
+    for configuration in (websocket, webrtc):
+        (turn,) = configuration["each"]
+        assert (turn["status"], turn["cuts"]) == ("completed", 0)
+        assert 0 < turn["end_to_stopped"] < turn["end_to_audio"]
+
+
+def test_a_call_that_is_refused_is_told_in_one_line(stand_in_server: ServerProcess) -> None:
+    url = stand_in_server.base_url.removesuffix("/v1")
+    done = bench("latency", "--url", url, "--transport", "webrtc", "--model", "no-such-model")
+    assert done.returncode == 1
+    assert "refused the call: 404" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_turns(one_recording: Path) -> None:

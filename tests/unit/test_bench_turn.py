@@ -3,7 +3,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.bench.connection import Event
+from antiphon.bench.connection import AUDIBLE, Event
 from antiphon.bench.microphone import Spoken
 from antiphon.bench.turn import Turn, TurnTracker
 
@@ -100,3 +100,50 @@ def test_any_order_of_events_gives_a_result(events: list[Event]) -> None:
     _, turn = measure(events)
     assert turn.cuts >= 0
     assert turn.stopped_to_audio is None or turn.end_to_audio is not None
+
+
+def played(at: float, response: str, *, spoken: bool = True) -> list[Event]:
+    """An answer by WebRTC: its events are all there long before it was played."""
+    output = [{"type": "message", "content": [{"type": "output_audio" if spoken else "output_text"}]}]
+    return [
+        event(at, "response.created", response={"id": response, "status": "in_progress"}),
+        event(at + 0.1, "response.done", response={"id": response, "status": "completed", "output": output}),
+    ]
+
+
+def follow(events: list[Event]) -> TurnTracker:
+    tracker = TurnTracker("a.flac", SPOKEN, played=True)
+    for one in events:
+        tracker.take(one)
+    return tracker
+
+
+def test_an_answer_by_webrtc_is_measured_when_it_is_heard_and_complete_when_it_was_played() -> None:
+    tracker = follow([event(9.0, AUDIBLE), *heard(10.1, 12.5, "i1"), *played(12.51, "r1"), event(12.54, AUDIBLE)])
+    tracker.take(event(13.5, AUDIBLE))
+    assert not tracker.answered(14.0)
+    tracker.take(event(14.0, "output_audio_buffer.stopped", response_id="r1"))
+    assert tracker.answered(14.0)
+    assert tracker.result().stopped_to_audio == 40.0
+    assert tracker.result().end_to_audio == 540.0
+
+
+def test_sound_may_overtake_the_events() -> None:
+    tracker = follow([event(10.1, "input_audio_buffer.speech_started"), event(12.49, AUDIBLE)])
+    tracker.take(event(12.5, "input_audio_buffer.speech_stopped"))
+    assert tracker.result().stopped_to_audio == -10.0
+
+
+def test_a_written_answer_by_webrtc_is_complete_at_once() -> None:
+    tracker = follow([*heard(10.1, 12.5, "i1"), *played(12.51, "r1", spoken=False)])
+    assert tracker.answered(13.0)
+    assert tracker.result().stopped_to_audio is None
+
+
+def test_an_answer_by_webrtc_that_was_spoken_over_is_not_the_one() -> None:
+    early = [*heard(10.1, 11.0, "i1"), *played(11.01, "r1"), event(11.05, AUDIBLE)]
+    cut = [event(11.3, "output_audio_buffer.cleared", response_id="r1")]
+    tracker = follow([*early, *cut, *heard(11.3, 12.4, "i2"), *played(12.41, "r2"), event(12.45, AUDIBLE)])
+    assert not tracker.answered(13.0)
+    assert tracker.result().stopped_to_audio == 50.0
+    assert tracker.result().cuts == 1

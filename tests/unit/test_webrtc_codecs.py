@@ -72,6 +72,32 @@ def test_the_last_frame_is_filled_up_and_then_nothing_is_left(codec: AudioCodec)
     assert voice.flush() == []
 
 
+def test_silence_before_speech_is_left_out_and_counted(codec: AudioCodec, decoder: Decoder) -> None:
+    voice = Voice(codec, PCM_24K)
+    pcm = np.concatenate([np.zeros(24 * 70, np.int16), tone(0.2)])
+    data = PCM_24K.encode(pcm)
+    payloads = [frame for start in range(0, len(data), 700) for frame in voice.encode(data[start : start + 700])]
+    assert voice.left_out() == 3
+    assert voice.left_out() == 0
+    payloads += voice.flush()
+    assert len(payloads) == 11
+    heard = np.concatenate([decoder.decode(Frame(payload)) for payload in payloads])
+    assert rms(heard[: decoder.rate // 50]) > 1000, "the first frame is half silence, half tone"
+
+
+def test_only_some_silence_is_left_out(codec: AudioCodec) -> None:
+    voice = Voice(codec, PCM_24K)
+    assert len(voice.encode(bytes(48 * 1000)) + voice.flush()) == 40
+    assert voice.left_out() == 10
+
+
+def test_a_response_of_silence_is_played(codec: AudioCodec) -> None:
+    voice = Voice(codec, PCM_24K)
+    assert voice.encode(bytes(48 * 90)) == []
+    assert len(voice.flush()) == 5
+    assert voice.left_out() == 0
+
+
 def test_a_loss_keeps_its_length_and_fades(codec: AudioCodec, decoder: Decoder) -> None:
     for payload in Voice(codec, PCM_24K).encode(PCM_24K.encode(tone(0.4))):
         decoder.decode(Frame(payload))

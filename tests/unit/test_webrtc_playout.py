@@ -67,6 +67,16 @@ def test_clearing_tells_what_was_played() -> None:
     assert playout.clear() == []
 
 
+def test_what_was_left_out_counts_as_played_once_anything_is() -> None:
+    for played in (0, 1, 2):
+        playout = Playout()
+        playout.add("resp", "item", [b"1", b"2", b"3"], left_out=4)
+        for _ in range(played):
+            tick(playout)
+        total = (played + 4 if played else 0) * FRAME_MS
+        assert playout.clear() == [Cut("resp", "item", total, started=played > 0)]
+
+
 def test_what_a_cleared_response_still_says_is_dropped_until_it_ends() -> None:
     playout = Playout()
     playout.add("resp", "item", [b"1", b"2"])

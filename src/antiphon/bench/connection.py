@@ -1,4 +1,4 @@
-"""One connection to a server that speaks the Realtime protocol, as thin as can be: it must not be what is measured."""
+"""A connection to a server that speaks the Realtime protocol, as thin as can be: it must not be what is measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
@@ -14,7 +14,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
-_OPEN_S = 30.0
+OPEN_S = 30.0
+"""How long a server may take to let a client in."""
+
+AUDIBLE = "audible"
+"""No event of the protocol: sound of the answer came by RTP after a silence."""
 
 AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
 """The event that carries the reply's audio, by its GA and by its beta name."""
@@ -76,18 +80,96 @@ class Target:
         return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
 
 
-class Connection:
-    """A connection whose events are stamped as they come in.
+class Connection(Protocol):
+    """An open connection, over any transport."""
+
+    async def send_event(self, event: dict[str, Any]) -> None:
+        """Send one event.
+
+        Raises:
+            BenchError: the connection is closed.
+        """
+        ...
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `condition` holds after some event; return whether it did in time.
+
+        Raises:
+            BenchError: the connection closed before.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent."""
+        ...
+
+
+class EventFeed:
+    """The events of one connection, stamped as they come in, and those who wait for something in them.
 
     `listener` is called with each event, on the event loop, before anyone who waits for it.
     """
 
-    def __init__(self, socket: ClientConnection, listener: Callable[[Event], None]) -> None:
-        """Start to read from an open socket."""
-        self._socket = socket
+    def __init__(self, listener: Callable[[Event], None]) -> None:
         self._listener = listener
         self._waiters: set[tuple[Callable[[], bool], asyncio.Future[None]]] = set()
         self._failure: str | None = None
+
+    def take_frame(self, frame: str | bytes, at: float) -> None:
+        """Take a frame of the server that came at `at`.
+
+        Raises:
+            BenchError: it is no event.
+        """
+        try:
+            body = orjson.loads(frame)
+            kind = body["type"]
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise BenchError(f"the server sent a frame that is no event: {frame[:200]!r}") from error
+        size = len(body.pop("delta", "")) * 3 // 4 if kind in AUDIO_DELTAS else 0
+        self.take(Event(at, kind, body, size))
+
+    def take(self, event: Event) -> None:
+        """Take an event."""
+        self._listener(event)
+        for waiter in list(self._waiters):
+            condition, future = waiter
+            if not future.done() and condition():
+                future.set_result(None)
+
+    def fail(self, reason: str) -> None:
+        """Take note that nothing more will come."""
+        self._failure = reason
+        for _, future in self._waiters:
+            if not future.done():
+                future.set_exception(BenchError(reason))
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait as `Connection.until`. Raises BenchError."""
+        if condition():
+            return True
+        if self._failure is not None:
+            raise BenchError(self._failure)
+        future = asyncio.get_running_loop().create_future()
+        waiter = (condition, future)
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters.discard(waiter)
+        return True
+
+
+class WebSocketConnection:
+    """A connection by WebSocket."""
+
+    def __init__(self, socket: ClientConnection, feed: EventFeed) -> None:
+        """Start to read from an open socket."""
+        self._socket = socket
+        self._feed = feed
+        self.until = feed.until
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -104,12 +186,12 @@ class Connection:
                 additional_headers=headers,
                 compression=None,
                 max_size=_MAX_FRAME_BYTES,
-                open_timeout=_OPEN_S,
+                open_timeout=OPEN_S,
                 ping_timeout=60,
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
             raise BenchError(f"cannot connect to {target.url}: {error}") from error
-        return cls(socket, listener)
+        return cls(socket, EventFeed(listener))
 
     async def send(self, frame: str) -> None:
         """Send one text frame.
@@ -126,27 +208,6 @@ class Connection:
         """Send one event. Raises BenchError as `send`."""
         await self.send(orjson.dumps(event).decode())
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until `condition` holds after some event; return whether it did in time.
-
-        Raises:
-            BenchError: the connection closed before.
-        """
-        if condition():
-            return True
-        if self._failure is not None:
-            raise BenchError(self._failure)
-        future = asyncio.get_running_loop().create_future()
-        waiter = (condition, future)
-        self._waiters.add(waiter)
-        try:
-            await asyncio.wait_for(future, timeout_s)
-        except TimeoutError:
-            return False
-        finally:
-            self._waiters.discard(waiter)
-        return True
-
     async def close(self) -> None:
         """Close the connection. Idempotent."""
         await self._socket.close()
@@ -155,26 +216,7 @@ class Connection:
     async def _read(self) -> None:
         try:
             async for frame in self._socket:
-                self._take(frame, time.perf_counter())
-            self._fail("the server closed the connection")
+                self._feed.take_frame(frame, time.perf_counter())
+            self._feed.fail("the server closed the connection")
         except (ConnectionClosed, BenchError) as error:
-            self._fail(f"the connection broke: {error}")
-
-    def _take(self, frame: str | bytes, at: float) -> None:
-        try:
-            body = orjson.loads(frame)
-            kind = body["type"]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise BenchError(f"the server sent a frame that is no event: {frame[:200]!r}") from error
-        size = len(body.pop("delta", "")) * 3 // 4 if kind in AUDIO_DELTAS else 0
-        self._listener(Event(at, kind, body, size))
-        for waiter in list(self._waiters):
-            condition, future = waiter
-            if not future.done() and condition():
-                future.set_result(None)
-
-    def _fail(self, reason: str) -> None:
-        self._failure = reason
-        for _, future in self._waiters:
-            if not future.done():
-                future.set_exception(BenchError(reason))
+            self._feed.fail(f"the connection broke: {error}")

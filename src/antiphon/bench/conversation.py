@@ -7,15 +7,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from antiphon.bench.connection import BenchError, Connection, Event, Target
+from antiphon.bench.connection import BenchError, Connection, Event, Target, WebSocketConnection
 from antiphon.bench.corpus import RATE, Recording
 from antiphon.bench.microphone import Microphone
 from antiphon.bench.turn import Turn, TurnTracker
 
+if TYPE_CHECKING:
+    from antiphon.bench.call import CallMicrophone
+
 Mode = Literal["server_vad", "semantic_vad"]
 Eagerness = Literal["low", "medium", "high", "auto"]
+Transport = Literal["websocket", "webrtc"]
 
 _SET_UP_S = 60.0
 _ANSWER_S = 30.0
@@ -36,7 +40,8 @@ class SessionSetup:
         eagerness: for semantic_vad.
         transcribe: ask for transcripts of what is said.
         reply_tokens: most tokens of an answer; None for the server's own limit.
-        chunk_ms: length of the chunks that the microphone sends.
+        chunk_ms: length of the chunks that the microphone sends by WebSocket.
+        transport: how the client is connected.
     """
 
     mode: Mode = "server_vad"
@@ -45,6 +50,7 @@ class SessionSetup:
     transcribe: bool = True
     reply_tokens: int | None = None
     chunk_ms: int = 20
+    transport: Transport = "websocket"
 
     def event(self) -> dict[str, Any]:
         """Return the `session.update` that configures a session so."""
@@ -71,11 +77,12 @@ class Conversation:
         listeners: called with every event.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, transport: Transport) -> None:
         """Use `open_conversation`."""
         self.listeners: list[Callable[[Event], None]] = []
         self.connection: Connection
-        self.microphone: Microphone
+        self.microphone: Microphone | CallMicrophone
+        self._transport = transport
 
     def hear(self, event: Event) -> None:
         """Pass an event of the server on to the listeners."""
@@ -89,7 +96,7 @@ class Conversation:
             BenchError: the connection broke.
         """
         spoken = self.microphone.say(recording)
-        tracker = TurnTracker(recording.name, spoken)
+        tracker = TurnTracker(recording.name, spoken, played=self._transport == "webrtc")
         self.listeners.append(tracker.take)
         try:
             deadline = spoken.end + _ANSWER_S
@@ -110,15 +117,14 @@ async def open_conversation(target: Target, setup: SessionSetup) -> AsyncIterato
     Raises:
         BenchError: the server cannot be reached, does not answer or refuses the configuration.
     """
-    conversation = Conversation()
+    conversation = Conversation(setup.transport)
     seen: dict[str, Event] = {}
 
     def note(event: Event) -> None:
         seen.setdefault(event.type, event)
 
     conversation.listeners.append(note)
-    conversation.connection = connection = await Connection.open(target, conversation.hear)
-    try:
+    async with _connected(conversation, target, setup) as connection:
         if not await connection.until(lambda: "session.created" in seen or "error" in seen, _SET_UP_S):
             raise BenchError(f"{target.url} did not send session.created in {_SET_UP_S:.0f} s")
         if "error" not in seen:
@@ -129,8 +135,11 @@ async def open_conversation(target: Target, setup: SessionSetup) -> AsyncIterato
         if "session.updated" not in seen:
             raise BenchError(f"{target.url} did not answer session.update in {_SET_UP_S:.0f} s")
         conversation.listeners.clear()
-        conversation.microphone = Microphone(connection.send, setup.chunk_ms)
-        speaking = asyncio.create_task(conversation.microphone.run())
+        if not isinstance(connection, WebSocketConnection):
+            yield conversation
+            return
+        conversation.microphone = microphone = Microphone(connection.send, setup.chunk_ms)
+        speaking = asyncio.create_task(microphone.run())
         try:
             yield conversation
         finally:
@@ -138,5 +147,21 @@ async def open_conversation(target: Target, setup: SessionSetup) -> AsyncIterato
             (outcome,) = await asyncio.gather(speaking, return_exceptions=True)
             if isinstance(outcome, Exception) and not isinstance(outcome, BenchError):
                 raise outcome
+
+
+@asynccontextmanager
+async def _connected(conversation: Conversation, target: Target, setup: SessionSetup) -> AsyncIterator[Connection]:
+    """Connect, and close the connection after it; a call's microphone is on from its beginning."""
+    connection: Connection
+    if setup.transport == "webrtc":
+        from antiphon.bench.call import CallConnection  # noqa: PLC0415 - aiortc takes a quarter of a second to import
+
+        connection = call = await CallConnection.open(target, conversation.hear)
+        conversation.microphone = call.microphone
+    else:
+        connection = await WebSocketConnection.open(target, conversation.hear)
+    conversation.connection = connection
+    try:
+        yield connection
     finally:
         await connection.close()

@@ -136,6 +136,19 @@ def as_figures(results: dict[str, Any]) -> Figures:
     return Figures(results["label"], COLUMNS, wait_rows(results), notes)
 
 
+def comparison(title: str, one: dict[str, Any], other: dict[str, Any]) -> Figures:
+    """Return how much longer the waits of `other` are than those of `one`, both as `as_results` returned them."""
+    rows = [
+        (name, *_differences(percentiles(one[f"{measure}_ms"])[:-1], percentiles(other[f"{measure}_ms"])[:-1]))
+        for measure, name in MEASURES.items()
+    ]
+    return Figures(title, COLUMNS[:-1], rows)
+
+
+def _differences(before: Sequence[float | None], after: Sequence[float | None]) -> list[float | None]:
+    return [None if a is None or b is None else round(b - a, 1) for a, b in zip(before, after, strict=True)]
+
+
 def waits(turns: Sequence[Turn]) -> dict[str, Any]:
     """Return the figures of every wait in `MEASURES`."""
     return {f"{measure}_ms": summary(getattr(turn, measure) for turn in turns) for measure in MEASURES}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from antiphon.bench.connection import AUDIO_DELTAS, Event
+from antiphon.bench.connection import AUDIBLE, AUDIO_DELTAS, Event
 from antiphon.bench.microphone import Spoken
 
 _EARLY_S = 0.15
@@ -44,12 +45,20 @@ class TurnTracker:
     """Follows the events of one turn.
 
     A server may close a turn early and open another for the rest: the answer is the one after the last speech.
+
+    Args:
+        recording: name of what is said.
+        spoken: when.
+        played: whether the server plays its answers (WebRTC): what is heard counts, and an answer is complete when it
+            was played.
     """
 
-    def __init__(self, recording: str, spoken: Spoken) -> None:
-        """Begin to follow the turn in which `recording` is spoken."""
+    def __init__(self, recording: str, spoken: Spoken, *, played: bool = False) -> None:
         self._recording = recording
         self._spoken = spoken
+        self._played = played
+        self._ended: set[str] = set()
+        self._speaks = False
         self._started: list[float] = []
         self._stopped: list[float] = []
         self._speaking = False
@@ -66,10 +75,14 @@ class TurnTracker:
             case "input_audio_buffer.speech_started":
                 self._started.append(event.at)
                 self._speaking = True
+                self._first_audio = None
             case "input_audio_buffer.speech_stopped":
                 self._stopped.append(event.at)
                 self._speaking = False
-                self._response, self._first_audio, self._status = None, None, "none"
+                # Sound may overtake this event, which comes another way: what was heard since speech began stays.
+                self._response, self._status = None, "none"
+                if not self._played:
+                    self._first_audio = None
             case "input_audio_buffer.committed":
                 self._items.append(event.body["item_id"])
             case "conversation.item.input_audio_transcription.completed":
@@ -82,6 +95,12 @@ class TurnTracker:
             case "response.done":
                 if event.body["response"]["id"] == self._response:
                     self._status = event.body["response"]["status"]
+                    self._speaks = _speaks(event.body["response"])
+            case "output_audio_buffer.stopped" | "output_audio_buffer.cleared":
+                self._ended.add(event.body["response_id"])
+            case kind if kind == AUDIBLE:
+                if self._first_audio is None and self._started:
+                    self._first_audio = event.at
             case "error":
                 self._errors.append(_reason(event))
             case kind if kind in AUDIO_DELTAS:
@@ -90,7 +109,9 @@ class TurnTracker:
 
     def answered(self, now: float) -> bool:
         """Return whether all has been said and the answer to it is complete."""
-        return now >= self._spoken.end and not self._speaking and self._status not in ("none", "in_progress")
+        playing = self._played and self._speaks and self._response not in self._ended
+        done = self._status not in ("none", "in_progress")
+        return now >= self._spoken.end and not self._speaking and done and not playing
 
     @property
     def transcribed(self) -> bool:
@@ -115,6 +136,11 @@ class TurnTracker:
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 2)
+
+
+def _speaks(response: dict[str, Any]) -> bool:
+    parts = [part for item in response.get("output", ()) for part in item.get("content", ())]
+    return any(part["type"] == "output_audio" for part in parts)
 
 
 def _reason(event: Event) -> str:

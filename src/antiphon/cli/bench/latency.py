@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,9 @@ def latency(
     drafts: Annotated[
         options.Drafts, typer.Option(help="Answering ahead, of the server that is started.")
     ] = options.Drafts.on,
+    transport: Annotated[
+        options.Transports, typer.Option(help="How the client is connected; both one after the other.")
+    ] = options.Transports.websocket,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each session.")] = 10,
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 1,
     reply_tokens: options.ReplyTokens = None,
@@ -38,7 +42,7 @@ def latency(
     """Measure from the end of speech to the first sound of the answer."""
     from dataclasses import asdict  # noqa: PLC0415 - keeps `antiphon --help` fast
 
-    from antiphon.bench.latency import as_figures, as_results, measure_latency  # noqa: PLC0415
+    from antiphon.bench.latency import as_figures, as_results, comparison, measure_latency  # noqa: PLC0415
     from antiphon.bench.report import Report  # noqa: PLC0415
     from antiphon.bench.waterfall import waterfall  # noqa: PLC0415
     from antiphon.cli.bench.running import drafting, label, run, serving, setup  # noqa: PLC0415
@@ -49,14 +53,15 @@ def latency(
         raise typer.BadParameter("drafts are a setting of the server: not with --url", param_hint="--drafts")
     modes = turn_detection or [options.TurnDetection.server_vad]
     variants = [options.Drafts.on, options.Drafts.off] if drafts is options.Drafts.both else [drafts]
+    ways = transport.each()
 
     async def measure(said: list[Recording], step: Callable[[], None]) -> Report:
         found, tables = [], []
         for variant in variants:
             async with serving(url, api_key, model, engines, settings=drafting(variant)) as (target, server):
-                for number, mode in enumerate(modes):
+                for number, (mode, way) in enumerate(itertools.product(modes, ways)):
                     seen = len(server.turns()) if server else 0
-                    configured = setup(mode, silence_ms, eagerness, reply_tokens=reply_tokens)
+                    configured = setup(mode, silence_ms, eagerness, reply_tokens=reply_tokens, transport=way)
                     result = await measure_latency(
                         target,
                         configured,
@@ -74,6 +79,8 @@ def latency(
                         figures["timelines"] = [asdict(turn) for turn in logged]
                         tables.append(waterfall(result.label, logged))
                     found.append(figures)
+                    if way is not ways[0]:
+                        tables.append(comparison("WebRTC: later than by WebSocket", found[-2], figures))
         return Report("latency", {"configurations": found}, tables)
 
-    run(measure, recordings, len(variants) * (len(modes) * turns * sessions + 1), as_json=as_json)
+    run(measure, recordings, len(variants) * (len(modes) * len(ways) * turns * sessions + 1), as_json=as_json)

@@ -33,6 +33,25 @@ class Drafts(StrEnum):
     both = "both"
 
 
+class Transport(StrEnum):
+    """How a client is connected."""
+
+    websocket = "websocket"
+    webrtc = "webrtc"
+
+
+class Transports(StrEnum):
+    """How clients are connected, one after the other."""
+
+    websocket = "websocket"
+    webrtc = "webrtc"
+    both = "both"
+
+    def each(self) -> list[Transport]:
+        """Return them."""
+        return list(Transport) if self is Transports.both else [Transport(self.value)]
+
+
 class EnginePreset(StrEnum):
     """Engines of the server that is started."""
 

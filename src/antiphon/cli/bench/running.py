@@ -74,17 +74,23 @@ async def serving(
 
 
 def setup(
-    mode: options.TurnDetection, silence_ms: int, eagerness: options.Eagerness, *, reply_tokens: int | None = None
+    mode: options.TurnDetection,
+    silence_ms: int,
+    eagerness: options.Eagerness,
+    *,
+    reply_tokens: int | None = None,
+    transport: options.Transport = options.Transport.websocket,
 ) -> SessionSetup:
     """Return a session's configuration from the options."""
-    return SessionSetup(mode.value, silence_ms, eagerness.value, reply_tokens=reply_tokens)
+    return SessionSetup(mode.value, silence_ms, eagerness.value, reply_tokens=reply_tokens, transport=transport.value)
 
 
 def label(setup: SessionSetup) -> str:
     """Return the name of a configuration in a report."""
+    over = "" if setup.transport == "websocket" else ", WebRTC"
     if setup.mode == "server_vad":
-        return f"server_vad, {setup.silence_ms} ms of silence"
-    return f"semantic_vad, eagerness {setup.eagerness}"
+        return f"server_vad, {setup.silence_ms} ms of silence{over}"
+    return f"semantic_vad, eagerness {setup.eagerness}{over}"
 
 
 def drafting(drafts: options.Drafts) -> Mapping[str, str]:

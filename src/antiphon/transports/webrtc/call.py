@@ -44,6 +44,9 @@ MAX_WAITING_MS = 10 * 60 * 1000
 
 _FULL_PAUSE_S = 0.1
 
+_PIECE_MS = 100
+"""Speech is encoded in pieces of this length, so that the first of a long one need not wait for the last."""
+
 _CLOSE_S = 5.0
 """How long tearing down may take."""
 
@@ -261,11 +264,15 @@ class Call:
             _log.debug("the client did not take what was said last")
 
     async def _speak(self, delta: AudioDelta) -> None:
+        audio_format = self._formats[delta.response_id]
         voice = self._voices.get(delta.response_id)
         if voice is None:
-            voice = self._voices[delta.response_id] = Voice(self._codec, self._formats[delta.response_id])
-        frames = await asyncio.to_thread(voice.encode, delta.audio)
-        self._playout.add(delta.response_id, delta.item_id, frames)
+            voice = self._voices[delta.response_id] = Voice(self._codec, audio_format)
+        piece = audio_format.rate * audio_format.bytes_per_sample * _PIECE_MS // 1000
+        for start in range(0, len(delta.audio), piece):
+            frames = await asyncio.to_thread(voice.encode, delta.audio[start : start + piece])
+            left_out = voice.left_out() if frames else 0
+            self._playout.add(delta.response_id, delta.item_id, frames, left_out=left_out)
         while self._playout.waiting_ms > MAX_WAITING_MS and not self._lost:  # noqa: ASYNC110 - a pure clock tells nobody
             await asyncio.sleep(_FULL_PAUSE_S)
 

@@ -34,6 +34,14 @@ _OPUS_BITRATE = 40_000
 _EXPECTED_LOSS_PERCENT = 5
 """What in-band FEC is made for, where the client uses it."""
 
+_SPEECH_FRAME = SPEECH_RATE // 50
+
+_AUDIBLE = 33
+"""Peak of a frame, in steps of 16 bits (-60 dBFS), below which it is silence: synthesizers leave some before speech."""
+
+_MAX_LEAD = 10
+"""Frames of silence that are left out before speech, at most: 200 ms."""
+
 _LONGEST_PACKET = 5760
 """Samples of an Opus packet at most: 120 ms."""
 
@@ -158,7 +166,7 @@ class OpusEncoder:
         fec: whether the client uses in-band forward error correction.
     """
 
-    _SAMPLES = SPEECH_RATE // 50
+    _SAMPLES = _SPEECH_FRAME
 
     def __init__(self, *, fec: bool) -> None:
         self._left = np.zeros(0, np.int16)
@@ -222,7 +230,7 @@ def _g711_silence(audio_format: AudioFormat) -> bytes:
 
 
 class Voice:
-    """Encodes the speech of one response for a call.
+    """Encodes the speech of one response for a call, without the silence before it: a call is silent anyway.
 
     Args:
         codec: of the call.
@@ -235,14 +243,39 @@ class Voice:
         self._encoder: Encoder = (
             OpusEncoder(fec=codec.fec) if codec.name == "opus" else G711Encoder(G711_FORMATS[codec.name])
         )
+        self._begun = False
+        self._lead = np.zeros(0, np.int16)
+        self._left_out = 0
 
     def encode(self, audio: bytes) -> list[bytes]:
         """Return the frames that are complete after `audio`."""
-        return self._encoder.encode(self._resampler.push(self._format.decode(audio)))
+        pcm = self._resampler.push(self._format.decode(audio))
+        return self._encoder.encode(pcm if self._begun else self._without_lead(pcm))
 
     def flush(self) -> list[bytes]:
         """Return what is left, filled up with silence."""
-        return self._encoder.encode(self._resampler.flush().astype(np.int16)) + self._encoder.flush()
+        rest = [np.zeros(0, np.int16), self._resampler.flush().astype(np.int16)]
+        if not self._begun:  # there was nothing but silence, and that is played
+            rest[0] = np.concatenate([np.zeros(self.left_out() * _SPEECH_FRAME, np.int16), self._lead])
+        return self._encoder.encode(np.concatenate(rest)) + self._encoder.flush()
+
+    def left_out(self) -> int:
+        """Return how many frames of silence were left out since this was asked last."""
+        frames, self._left_out = self._left_out, 0
+        return frames
+
+    def _without_lead(self, pcm: Pcm) -> Pcm:
+        """Return `pcm` from the first frame on that is no silence, or nothing."""
+        joined = np.concatenate([self._lead, pcm])
+        frames = joined[: len(joined) - len(joined) % _SPEECH_FRAME].reshape(-1, _SPEECH_FRAME)
+        loud = np.flatnonzero(np.abs(frames.astype(np.int32)).max(axis=1, initial=0) >= _AUDIBLE)
+        room = _MAX_LEAD - self._left_out
+        skipped = min(int(loud[0]) if loud.size else len(frames), room)
+        self._left_out += skipped
+        self._begun = bool(loud.size) or skipped == room
+        rest = joined[skipped * _SPEECH_FRAME :]
+        self._lead = rest[:0] if self._begun else rest
+        return rest if self._begun else rest[:0]
 
 
 def make_decoder(codec: AudioCodec) -> Decoder:

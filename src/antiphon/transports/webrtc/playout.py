@@ -23,6 +23,7 @@ class _Speech:
     item_id: str
     played: int = 0
     waiting: int = 0
+    left_out: int = 0
 
 
 @dataclass(slots=True)
@@ -58,8 +59,15 @@ class Playout:
         """Milliseconds of speech that wait."""
         return sum(len(output.frames) for output in self._outputs.values()) * FRAME_MS
 
-    def add(self, response_id: str, item_id: str, frames: Sequence[bytes]) -> None:
-        """Add speech at the end of a response's; that of a response that was cleared is dropped."""
+    def add(self, response_id: str, item_id: str, frames: Sequence[bytes], *, left_out: int = 0) -> None:
+        """Add speech at the end of a response's; that of a response that was cleared is dropped.
+
+        Args:
+            response_id: of the response.
+            item_id: whose speech it is.
+            frames: to be played.
+            left_out: frames of silence before them that are not; they count as played with the first that is.
+        """
         if not frames:
             return
         output = self._outputs.setdefault(response_id, _Output(response_id))
@@ -69,6 +77,7 @@ class Playout:
             output.speeches.append(_Speech(item_id))
         speech = output.speeches[-1]
         speech.waiting += len(frames)
+        speech.left_out += left_out
         output.frames.extend((speech, frame) for frame in frames)
 
     def end(self, response_id: str) -> None:
@@ -99,7 +108,8 @@ class Playout:
             events.append(server_event("output_audio_buffer.started", response_id=output.response_id))
         speech, frame = output.frames.popleft()
         speech.waiting -= 1
-        speech.played += 1
+        speech.played += 1 + speech.left_out
+        speech.left_out = 0
         return frame, events
 
     def hold(self) -> bool:
