@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import numpy as np
@@ -9,13 +10,18 @@ import numpy as np
 from antiphon.engines.base import (
     EngineContext,
     EngineError,
+    Finish,
     GenerationRequest,
     Priority,
     Samples,
+    TextDelta,
     TextPart,
+    ToolCallDelta,
     Transcript,
     TranscriptionStream,
+    Usage,
 )
+from antiphon.engines.promotion import priority_now
 from antiphon.engines.stand_in import StandInTranscriber
 from antiphon.session.limits import SessionLimits
 from tests.unit.session_harness import conversing, stand_in_pipeline
@@ -109,3 +115,31 @@ async def test_words_that_are_guessed_warm_the_model_but_for_the_last() -> None:
         assert not any(kind.startswith("response") for kind in client.kinds())
         await client.append(np.zeros(24_000, np.int16))
         await client.expect("response.done")
+
+
+class Prioritized(Recorded):
+    """Keeps with what priority each of its words was made."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.priorities: list[Priority] = []
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[TextDelta | ToolCallDelta | Usage | Finish]:
+        async for delta in super().generate(request):
+            self.priorities.append(priority_now(request.priority))
+            yield delta
+
+
+async def test_a_draft_that_is_adopted_is_worked_on_like_any_reply() -> None:
+    llm = cast(Prioritized, await Prioritized.make(words=20))
+    async with conversing(await stand_in_pipeline(llm=llm)) as client:
+        llm.gate.clear()
+        await client.speak(0.5, silence=0.2)
+        await pause(client)
+        await client.append(np.zeros(24_000, np.int16))
+        await client.expect("response.created")
+        llm.gate.set()
+        await client.expect("response.done")
+    assert llm.priorities[-1] is Priority.LIVE
+    assert len(llm.asked) == 1
+    assert llm.asked[0].priority is Priority.DRAFT

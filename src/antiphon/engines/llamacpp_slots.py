@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from functools import partial
 
 from antiphon.engines.base import EngineError, EngineLoad, Priority
+from antiphon.engines.promotion import may_move_up, priority_now
 
 
 @dataclass(slots=True)
@@ -59,18 +61,23 @@ class Slots:
         """
         if self._closed:
             raise _closed_error()
-        waiter = _Waiter(priority, next(self._numbers), key, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(priority_now(priority), next(self._numbers), key, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self._waiters.sort()
         self._dispatch()
         try:
-            return await waiter.future
+            with may_move_up(partial(self._move_up, waiter)):
+                return await waiter.future
         except asyncio.CancelledError:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
             elif not waiter.future.cancelled() and waiter.future.exception() is None:
                 self.release(waiter.future.result())
             raise
+
+    def _move_up(self, waiter: _Waiter) -> None:
+        waiter.priority = Priority.LIVE
+        self._waiters.sort()
 
     def acquire_home(self, key: str) -> Slot | None:
         """Take a slot to prepare the context of session `key` in, or return None when that is of no use now.

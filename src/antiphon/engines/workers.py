@@ -8,9 +8,11 @@ import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from antiphon.engines.base import EngineError, EngineLoad, Priority
+from antiphon.engines.promotion import may_move_up, priority_now
 
 T = TypeVar("T")
 
@@ -80,14 +82,15 @@ class Workers:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        job = _Job(priority, next(self._numbers), work, Cancellation(), loop, future)
+        job = _Job(priority_now(priority), next(self._numbers), work, Cancellation(), loop, future)
         with self._condition:
             if self._closed:
                 raise _closed()
             heapq.heappush(self._jobs, job)
             self._condition.notify()
         try:
-            return await future
+            with may_move_up(partial(self._move_up, job)):
+                return await future
         except asyncio.CancelledError:
             job.cancellation.cancel()
             with self._condition:
@@ -95,6 +98,11 @@ class Workers:
                     self._jobs.remove(job)
                     heapq.heapify(self._jobs)
             raise
+
+    def _move_up(self, job: _Job) -> None:
+        with self._condition:
+            job.priority = Priority.LIVE
+            heapq.heapify(self._jobs)
 
     def load(self) -> EngineLoad:
         """Return how many jobs run and wait, and how many can run at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from antiphon.engines.promotion import Promotion
 from antiphon.session.config import ResponseConfig, SessionConfig
 from antiphon.session.reply import Reply
 from antiphon.session.transcription import TranscriptionJob
@@ -15,6 +16,7 @@ class Draft:
 
     Attributes:
         job: the transcription of what was said.
+        promotion: of everything that the engines do for it.
         version: of the conversation that the draft builds on.
         config: of the session that the draft builds on.
         started: the event loop's time, s.
@@ -23,6 +25,7 @@ class Draft:
     """
 
     job: TranscriptionJob
+    promotion: Promotion
     version: int
     config: SessionConfig
     started: float

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from antiphon.engines.base import EngineError, Priority, Samples
+from antiphon.engines.promotion import Promotion
 from antiphon.pipeline.voices import voice_names
 from antiphon.session.config import ResponseConfig, response_config
 from antiphon.session.context import prepare_request
@@ -72,13 +73,14 @@ class Drafting:
     def begin(self, turn: Turn, heard: Samples) -> None:
         """Begin a draft with the transcription of what was said so far (float32 at 16 kHz)."""
         now = self._state.now()
+        promotion = Promotion()
         turn.timeline.drafts += 1
         turn.timeline.mark("draft_started", now)
         if turn.live is not None:
-            job = TranscriptionJob.of_turn(self._state, turn.live, priority=Priority.DRAFT)
+            job = TranscriptionJob.of_turn(self._state, turn.live, promotion=promotion)
         else:
-            job = TranscriptionJob.of_audio(self._state, heard, priority=Priority.DRAFT)
-        turn.draft = Draft(job, self._state.conversation.version, self._state.config, now)
+            job = TranscriptionJob.of_audio(self._state, heard, promotion=promotion)
+        turn.draft = Draft(job, promotion, self._state.conversation.version, self._state.config, now)
 
     def transcribed(self, turn: Turn, job: TranscriptionJob) -> None:
         """Go on with the answer, now that it is known what was said."""
@@ -111,6 +113,7 @@ class Drafting:
             return None
         turn.draft = None
         turn.timeline.adopted = "transcript"
+        draft.promotion.promote()
         return draft
 
     def adopt_reply(self, turn: Turn, draft: Draft) -> Reply | None:
@@ -175,7 +178,7 @@ class Drafting:
             said=said,
             priority=Priority.DRAFT,
         )
-        draft.reply = Reply(self._state, prepare)
+        draft.reply = Reply(self._state, prepare, draft.promotion)
 
     def _drop(self, turn: Turn, draft: Draft) -> None:
         draft.drop()

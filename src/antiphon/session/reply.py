@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from antiphon.engines.base import EngineError
+from antiphon.engines.promotion import Promotion
 from antiphon.pipeline.reply import ReplyEvent, ReplyRequest
 from antiphon.session.history import ContextTooLong
 from antiphon.session.state import SessionState, log
@@ -43,16 +44,22 @@ class Reply:
     Args:
         state: the session's.
         prepare: makes the request; may wait for the model to count tokens.
+        promotion: of the draft that it belongs to.
     """
 
-    def __init__(self, state: SessionState, prepare: Callable[[], Awaitable[ReplyRequest]]) -> None:
+    def __init__(
+        self,
+        state: SessionState,
+        prepare: Callable[[], Awaitable[ReplyRequest]],
+        promotion: Promotion | None = None,
+    ) -> None:
         self.held: list[ReplyEvent] = []
         self.failure: EngineError | None = None
         self.request: ReplyRequest | None = None
         self._state = state
         self._prepare = prepare
         self._ahead = asyncio.Semaphore(state.limits.reply_lookahead)
-        self._task: asyncio.Task[None] | None = state.spawn(self._run(), "reply")
+        self._task: asyncio.Task[None] | None = state.spawn(self._run(), "reply", promotion)
 
     @property
     def stopped(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from antiphon.engines.promotion import Promotion
 from antiphon.pipeline.reply import Pipeline
 from antiphon.protocol.frames import ServerEvent
 from antiphon.session.config import SessionConfig
@@ -48,9 +49,18 @@ class SessionState:
         for event in events:
             await self.emit(event)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run `work` beside the session; it is cancelled when the session ends."""
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.id}:{name}")
+    def spawn(
+        self, work: Coroutine[Any, Any, None], name: str, promotion: Promotion | None = None
+    ) -> asyncio.Task[None]:
+        """Run `work` beside the session; it is cancelled when the session ends.
+
+        Args:
+            work: what to run.
+            name: of the task, for logs.
+            promotion: of the draft that it works for.
+        """
+        context = promotion.context() if promotion is not None else None
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.id}:{name}", context=context)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task

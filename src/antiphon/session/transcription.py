@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from antiphon.engines.base import EngineError, Priority, Samples, TokenLogprob, Transcript
+from antiphon.engines.promotion import Promotion
 from antiphon.protocol.frames import ServerEvent, obfuscation, server_event
 from antiphon.session.conversation import Item
 from antiphon.session.live_transcript import LiveTranscript
@@ -34,7 +35,12 @@ class TranscriptionJob:
     """
 
     def __init__(
-        self, state: SessionState, work: Callable[[], Awaitable[Transcript]], *, item: Item | None = None
+        self,
+        state: SessionState,
+        work: Callable[[], Awaitable[Transcript]],
+        *,
+        item: Item | None = None,
+        promotion: Promotion | None = None,
     ) -> None:
         self.item = item
         self.transcript: Transcript | None = None
@@ -42,13 +48,14 @@ class TranscriptionJob:
         self.live: LiveTranscript | None = None
         self.timeline: TurnTimeline | None = None
         self._state = state
-        self._task: asyncio.Task[None] = state.spawn(self._run(work), "transcription")
+        self._task: asyncio.Task[None] = state.spawn(self._run(work), "transcription", promotion)
 
     @classmethod
     def of_audio(
-        cls, state: SessionState, heard: Samples, *, priority: Priority, item: Item | None = None
+        cls, state: SessionState, heard: Samples, *, item: Item | None = None, promotion: Promotion | None = None
     ) -> TranscriptionJob:
-        """Transcribe a whole utterance (float32 at 16 kHz)."""
+        """Transcribe a whole utterance (float32 at 16 kHz); for a draft that has this `promotion`, if any."""
+        priority = _priority(promotion)
         asked = state.config.input.transcription
         language, prompt = (asked.language, asked.prompt) if asked else (None, None)
         logprobs = wants_logprobs(state)
@@ -58,15 +65,16 @@ class TranscriptionJob:
                 heard, language=language, prompt=prompt, logprobs=logprobs, priority=priority
             )
 
-        return cls(state, work, item=item)
+        return cls(state, work, item=item, promotion=promotion)
 
     @classmethod
     def of_turn(
-        cls, state: SessionState, live: LiveTranscript, *, priority: Priority, item: Item | None = None
+        cls, state: SessionState, live: LiveTranscript, *, item: Item | None = None, promotion: Promotion | None = None
     ) -> TranscriptionJob:
-        """Transcribe what was said in a turn that was listened along to."""
+        """Transcribe what was said in a turn that was listened along to; see `of_audio`."""
+        priority = _priority(promotion)
         logprobs = wants_logprobs(state)
-        job = cls(state, lambda: live.transcript(logprobs=logprobs, priority=priority), item=item)
+        job = cls(state, lambda: live.transcript(logprobs=logprobs, priority=priority), item=item, promotion=promotion)
         job.live = live
         return job
 
@@ -89,6 +97,10 @@ class TranscriptionJob:
             self.error = EngineError("The transcription failed.")
             log.exception("transcription failed", exc_info=error)
         self._state.notify(TranscriptReady(self))
+
+
+def _priority(promotion: Promotion | None) -> Priority:
+    return Priority.LIVE if promotion is None else Priority.DRAFT
 
 
 def wants_logprobs(state: SessionState) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from antiphon.audio.clock import HEARING_RATE, ms_to_samples, samples_to_ms
 from antiphon.audio.quiet import QuietWindows
-from antiphon.engines.base import DenoiserStream, Priority, Samples, Transcript, VadStream
+from antiphon.engines.base import DenoiserStream, Samples, Transcript, VadStream
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
 from antiphon.protocol.ids import new_id
@@ -318,7 +318,7 @@ class TurnTaking:
         elif turn.live is not None:
             said_until = audio.start + (len(audio.heard) if said is None else said)
             turn.live.feed(audio.heard[turn.listened - audio.start : said_until - audio.start])
-            job = TranscriptionJob.of_turn(self._state, turn.live, priority=Priority.LIVE, item=item)
+            job = TranscriptionJob.of_turn(self._state, turn.live, item=item)
             item.transcript_state = "pending"
         else:
             job = self._items.transcribe(item, audio.heard[:said])

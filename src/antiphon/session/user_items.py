@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from antiphon.engines.base import Priority, Samples
+from antiphon.engines.base import Samples
 from antiphon.protocol.frames import obfuscation, server_event
 from antiphon.session.conversation import Item, ItemAudio
 from antiphon.session.input_audio import CommittedAudio
@@ -47,7 +47,7 @@ class UserItems:
         if not self.need_transcripts:
             return None
         item.transcript_state = "pending"
-        return TranscriptionJob.of_audio(self._state, heard, priority=Priority.LIVE, item=item)
+        return TranscriptionJob.of_audio(self._state, heard, item=item)
 
     def listen_along(self, item_id: str) -> LiveTranscript | None:
         """Begin to listen along to a turn, if anybody wants to know what is said and the engine can."""
