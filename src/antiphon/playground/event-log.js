@@ -124,13 +124,15 @@ function row({ direction, at, event, count }) {
     {},
     element('span', { class: 'at' }, (at / 1000).toFixed(2)),
     element('span', { class: 'way', role: 'img', 'aria-label': direction }, direction === 'sent' ? '↑' : '↓'),
-    element('span', { class: 'type' }, event.type),
+    element('span', { class: 'type', title: event.type }, event.type),
     element('span', { class: 'gist' }, count > 1 ? `×${count}` : gist(event)),
   );
   const details = element('details', {}, summary);
-  details.addEventListener(
-    'toggle',
-    () => details.open && details.children.length === 1 && details.append(element('pre', {}, JSON.stringify(event, null, 2))),
-  );
+  details.addEventListener('toggle', () => {
+    if (!details.open || details.children.length > 1) return;
+    const content = element('pre', {}, JSON.stringify(event, null, 2));
+    details.append(content);
+    content.scrollIntoView({ block: 'nearest' });
+  });
   return element('li', { 'data-direction': direction, 'data-type': event.type, 'data-error': event.type === 'error' }, details);
 }

@@ -31,6 +31,6 @@ export class KeyDialog {
     this.#dialog.returnValue = '';
     this.#dialog.showModal();
     await new Promise((resolve) => this.#dialog.addEventListener('close', resolve, { once: true }));
-    return this.#key.value.trim();
+    return this.#dialog.returnValue === 'use' ? this.#key.value.trim() : '';
   }
 }

@@ -1,0 +1,90 @@
+"""The web page of the how-to, as people copy it, in Chromium with a recording as its microphone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.browsing import Traffic, browsing
+from tests.browser.microphones import microphone, recording
+from tests.e2e.howto import changed, code
+from tests.serving import ServerProcess, serving
+
+pytestmark = [pytest.mark.realtime]
+
+PAGE = "talk-from-a-web-page"
+KEY = "sk-one"
+
+
+@pytest.fixture
+def locked() -> Iterator[ServerProcess]:
+    with serving(environment={"ANTIPHON_API_KEYS": KEY}) as server:
+        yield server
+
+
+@pytest.fixture
+def backend(locked: ServerProcess, tmp_path: Path) -> Iterator[str]:
+    """The how-to's backend with its page, run as it says; yields the page's address."""
+    where = {"http://127.0.0.1:8080/v1": locked.base_url}
+    (tmp_path / "app.py").write_text(changed(code(PAGE, "python"), where))
+    (tmp_path / "index.html").write_text(changed(code(PAGE, "html"), where))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "ANTIPHON_KEY": KEY})
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        yield f"http://localhost:{port}/"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+HEARD = """async () => {
+  const audio = document.querySelector("#answer");
+  if (!audio.srcObject || audio.paused) return false;
+  window.meter ??= (() => {
+    const context = new AudioContext();
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(audio.srcObject).connect(analyser);
+    return { analyser, samples: new Float32Array(analyser.fftSize) };
+  })();
+  window.meter.analyser.getFloatTimeDomainData(window.meter.samples);
+  return Math.max(...window.meter.samples.map(Math.abs)) > 0.01;
+}"""
+"""Whether the answer is playing and there is sound in it."""
+
+
+async def test_the_page_talks(backend: str, locked: ServerProcess, chromium: str, tmp_path: Path) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [recording("vm-sorry")])
+    traffic = Traffic()
+    async with browsing(chromium, microphone=wav) as context:
+        page = await context.new_page()
+        await traffic.watch(page)
+        await page.goto(backend)
+        assert KEY not in await page.content()
+        await page.get_by_role("button", name="Talk").click()
+        await page.wait_for_function(HEARD, timeout=30_000)
+        await page.wait_for_function("words.textContent.startsWith('Utterance of')", timeout=30_000)
+        (created,) = traffic.of("session.created")
+        assert created["session"]["instructions"] == "You are the receptionist of a small hotel."
+    traffic.finish(expected_errors=["favicon"])
+    assert locked.wait_for("call connected")
+
+
+def test_the_page_needs_no_more_than_twenty_lines() -> None:
+    script = code(PAGE, "html").partition('<script type="module">\n')[2].partition("</script>")[0]
+    assert len(script.splitlines()) <= 20
