@@ -19,7 +19,7 @@ class SessionLimits:
         max_responses: most responses in progress at once, out-of-band ones included; another is refused.
         inbox_bytes: client frames waiting to be handled, in bytes; beyond that the transport stops reading.
         reply_lookahead: events of a reply, or of a draft, that wait; beyond that the pipeline waits.
-        drafts_per_turn: most drafts made for one turn; later pauses of it get none.
+        drafts_per_turn: most drafts made for one turn, half of them at mere dips; later pauses of it get none.
         min_interruption_ms: speech over a reply interrupts it when it is this long, or has words; anything shorter
             only makes it pause. 0: any speech interrupts at once.
     """
@@ -32,5 +32,5 @@ class SessionLimits:
     max_responses: int = 8
     inbox_bytes: int = 32 * 1024 * 1024
     reply_lookahead: int = 128
-    drafts_per_turn: int = 12
+    drafts_per_turn: int = 32
     min_interruption_ms: int = 700
