@@ -28,16 +28,18 @@ FLAGS = (
 )
 
 TAP_DATA_CHANNELS = """
+window.calls = [];
 const create = RTCPeerConnection.prototype.createDataChannel;
 RTCPeerConnection.prototype.createDataChannel = function (...how) {
   const channel = create.apply(this, how);
+  calls.push(this);
   const send = channel.send;
   channel.send = function (data) { passed('sent', data); return send.call(this, data); };
   channel.addEventListener('message', ({ data }) => passed('received', data));
   return channel;
 };
 """
-"""Tells the test of every frame of a data channel, as Playwright does of a WebSocket's."""
+"""Tells the test of every frame of a data channel, as Playwright does of a WebSocket's, and keeps the connections."""
 
 
 PLAYOUT = frozenset(f"output_audio_buffer.{what}" for what in ("started", "stopped", "cleared"))

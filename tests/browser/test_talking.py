@@ -114,6 +114,9 @@ async def test_push_to_talk(
         await page.choose("turns", "none")
         await page.start(transport)
         await page.page.wait_for_timeout(4_000)
+        if transport == "webrtc":  # nothing is sent while the button is not held
+            assert await page.page.evaluate("calls[0].getSenders()[0].track") is None
+        assert not page.traffic.sent_of("input_audio_buffer.append")
         button = page.page.get_by_role("button", name="Hold to talk")
         await button.hover()
         await page.page.mouse.down()

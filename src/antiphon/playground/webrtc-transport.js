@@ -28,9 +28,9 @@ export class WebRtcTransport {
   async connect(server, { model, secret, session, speaker }) {
     const peer = new RTCPeerConnection();
     this.#peer = peer;
-    const { stream, track } = this.#microphone;
-    const streams = stream ? [stream] : [];
-    this.#sender = peer.addTransceiver(track ?? 'audio', { direction: 'sendrecv', streams }).sender;
+    const streams = this.#microphone.stream ? [this.#microphone.stream] : [];
+    this.#sender = peer.addTransceiver('audio', { direction: 'sendrecv', streams }).sender;
+    await this.setMicrophone();
     peer.ontrack = ({ track: theirs }) => this.#play(new MediaStream([theirs]));
     await this.setSpeaker(speaker);
     const channel = peer.createDataChannel('oai-events');
@@ -72,8 +72,8 @@ export class WebRtcTransport {
   }
 
   /** Take the microphone's track as it is now. */
-  setMicrophone() {
-    this.#sender?.replaceTrack(this.#sending ? this.#microphone.track : null);
+  async setMicrophone() {
+    await this.#sender?.replaceTrack(this.#sending ? this.#microphone.track : null);
   }
 
   async setSpeaker(speaker) {
