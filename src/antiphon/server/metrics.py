@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from antiphon.server.thread_metrics import ThreadCpuCollector
 from antiphon.session.timeline import Stage, TurnTimeline
 
 _LAG_INTERVAL_S = 0.1
@@ -37,6 +38,7 @@ class Metrics:
         self._drafts = Counter("antiphon_drafts", "Drafts that ended.", ["outcome"], registry=registry)
         self._saved = Counter("antiphon_draft_saved_seconds", "Waiting that drafts saved, s.", registry=registry)
         ProcessCollector(registry=registry)
+        registry.register(ThreadCpuCollector())
         tasks = Gauge("antiphon_event_loop_tasks", "Tasks of the event loop now.", registry=registry)
         tasks.set_function(lambda: len(asyncio.all_tasks()))
         threads = Gauge("antiphon_threads", "Threads of Python now.", registry=registry)
