@@ -10,12 +10,14 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import httpx2
 import pytest
 
 from tests.calling import Caller, calling, loud
+from tests.e2e.howto import changed, code
 from tests.serving import LocalServer, serving_here
 
 
@@ -162,20 +164,23 @@ async def test_a_stun_server_tells_the_public_address() -> None:
             assert ("198.51.100.4", 4321, "srflx") in candidates(caller.answer)
 
 
-async def test_a_call_through_a_turn_server() -> None:
+async def test_a_call_through_a_turn_server(tmp_path: Path) -> None:
+    """With the configuration of the how-to."""
     server_command = shutil.which("turnserver")
     if server_command is None:
         pytest.skip("NOT TESTED: there is no TURN server on this machine (install coturn to test calls through one)")
     with free_ports(1) as ports:
-        command = [server_command, "-n", "--listening-ip=127.0.0.1", f"--listening-port={ports[0]}", "--lt-cred-mech"]
-        command += ["--user=me:secret", "--realm=test", "--allow-loopback-peers", "--no-cli", "--log-file=stdout"]
+        configuration = tmp_path / "turnserver.conf"
+        here = f"listening-port={ports[0]}\nlistening-ip=127.0.0.1\nallow-loopback-peers\nlog-file=stdout"
+        configuration.write_text(changed(code("turn-servers-and-nat", "conf"), {"listening-port=3478": here}))
+        command = [server_command, "-c", str(configuration), "--pidfile", str(tmp_path / "pid")]
         turn = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
         try:
             await asyncio.sleep(1.0)
             settings = {
                 "turn_server": f"turn:127.0.0.1:{ports[0]}?transport=udp",
-                "turn_username": "me",
-                "turn_password": "secret",
+                "turn_username": "antiphon",
+                "turn_password": "a-long-password",
             }
             async with serving_at(**settings) as server:
                 caller = Caller()
