@@ -18,11 +18,13 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
 from antiphon.engines.fallback import fallback
+from antiphon.engines.openai_audio_chat import OpenAIAudioChatModel
 from antiphon.engines.openai_chat import OpenAIChatModel
 from antiphon.engines.openai_speech import OpenAISynthesizer
 from antiphon.engines.openai_transcription import OpenAITranscriber
 from antiphon.engines.stand_in import StandInTurnClassifier, StandInVad
 from antiphon.pipeline.cascade import Cascade
+from antiphon.pipeline.direct import Direct
 from antiphon.server.served_models import ServedModels
 from tests.remote_servers import MODEL, NoModels, stand_ins
 from tests.serving import serving_here
@@ -79,9 +81,41 @@ async def serving_engines(
         tts=cast(Synthesizer, engines["tts"]),
         drafts=drafts,
     )
+    async with serving_pipeline(cascade) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_pipeline(pipeline: Cascade | Direct) -> AsyncIterator[str]:
+    """Serve a pipeline whose engines are warm, and close it afterwards; yield the WebSocket URL."""
     try:
         async with serving_here() as server:
-            server.service._models = ServedModels({cascade.name: cascade}, created=0)
+            server.service._models = ServedModels({pipeline.name: pipeline}, created=0)
             yield server.ws_url
     finally:
-        await cascade.close()
+        await pipeline.close()
+
+
+@asynccontextmanager
+async def serving_speech_model(
+    url: str,
+    ears: Engines | None = None,
+    transcription: Transcriber | None = None,
+    drafts: Literal["off", "transcription", "full"] = "off",
+    **options: Any,
+) -> AsyncIterator[str]:
+    """Serve a model that hears and speaks itself, on the server at `url`; `options` take the place of `PATIENCE`."""
+    place = {"base_url": f"{url}/v1", "model": MODEL, "api_key": {"env": "REMOTE_KEY"}, "voices": ("low", "high")}
+    speech = await OpenAIAudioChatModel.load(EngineContext(NoModels(), options={**PATIENCE, **place, **options}))
+    await speech.warm_up()
+    ears = ears or {"vad": await StandInVad.load(NOTHING), "turn": await StandInTurnClassifier.load(NOTHING)}
+    pipeline = Direct(
+        "speech",
+        vad=cast(VoiceActivityDetector, ears["vad"]),
+        turn=cast(TurnClassifier, ears["turn"]),
+        speech=speech,
+        transcription=transcription,
+        drafts=drafts,
+    )
+    async with serving_pipeline(pipeline) as served:
+        yield served

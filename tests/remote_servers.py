@@ -7,10 +7,12 @@ the language model, in a process that can be killed. It prints its URL, and ends
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import socket
 import sys
+import time
 import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -43,11 +46,12 @@ from antiphon.engines.base import (
     Usage,
 )
 from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer, StandInTranscriber
+from antiphon.engines.wav import wav_file
 
 MODEL = "remote-model"
 KEY = "a-very-secret-key"
 
-Kind = Literal["status", "hang", "drop", "end", "malformed", "slow", "odd"]
+Kind = Literal["status", "hang", "drop", "end", "malformed", "garbled", "slow", "odd"]
 
 
 @dataclass
@@ -56,8 +60,8 @@ class Fault:
 
     Attributes:
         kind: "status" answers with an error, "hang" and "drop" and "end" stop the answer without a word, by closing the
-            connection or as if it were complete; "malformed" puts nonsense into it, "slow" waits before every piece,
-            "odd" cuts it into pieces of 7 bytes.
+            connection or as if it were complete; "malformed" puts nonsense into it, "garbled" audio that is no base64,
+            "slow" waits before every piece, "odd" cuts it into pieces of 7 bytes.
         after: pieces that come before.
         times: how many calls it befalls.
         path: the end of the URLs that it befalls.
@@ -95,6 +99,8 @@ class RemoteServer:
         fault: what goes wrong now.
         calls: the requests that came, in order.
         streams: how transcripts are streamed.
+        audio: how spoken replies are streamed.
+        spoken: what the server said, by the ids of its audio.
     """
 
     def __init__(self, llm: LanguageModel, transcriber: Transcriber, synthesizer: Synthesizer) -> None:
@@ -102,6 +108,8 @@ class RemoteServer:
         self.calls: list[Call] = []
         self.url = ""
         self.streams: Literal["as OpenAI", "as vLLM", "never"] = "as OpenAI"
+        self.audio: Literal["as OpenAI", "as vLLM-Omni"] = "as OpenAI"
+        self.spoken: dict[str, str] = {}
         self._llm = llm
         self._transcriber = transcriber
         self._synthesizer = synthesizer
@@ -160,7 +168,7 @@ class RemoteServer:
             count = 0
             async for piece in self._cut(pieces, fault):
                 if fault is not None and count == fault.after:
-                    call.outcome = "faulty" if fault.kind in ("drop", "end", "malformed") else "running"
+                    call.outcome = "faulty" if fault.kind in ("drop", "end", "malformed", "garbled") else "running"
                     if fault.kind == "hang":
                         await asyncio.Event().wait()
                     elif fault.kind == "drop":
@@ -169,6 +177,8 @@ class RemoteServer:
                         return
                     elif fault.kind == "malformed":
                         yield nonsense
+                    elif fault.kind == "garbled":
+                        yield _chunk({"audio": {"data": "this is no base64!"}})
                 if fault is not None and fault.kind == "slow":
                     await asyncio.sleep(fault.delay_s)
                 yield piece
@@ -196,10 +206,93 @@ class RemoteServer:
         call, fault, refusal = await self._begin(request, body)
         if refusal or (refusal := _unknown_model(call, body["model"])):
             return refusal
-        chunks = _chat_chunks(self._llm, body)
+        request_, heard = await self._read_chat(body)
+        if request_ is None:
+            call.outcome = "complete"
+            return JSONResponse({"error": {"message": "Audio not found.", "code": "audio_not_found"}}, 404)
+        chunks = self._spoken_chunks(request_, heard, body) if "audio" in body else _chat_chunks(self._llm, request_)
         return StreamingResponse(
             self._faulty(call, fault, chunks, b"data: {this is no JSON\n\n"), media_type="text/event-stream"
         )
+
+    async def _read_chat(self, body: dict[str, Any]) -> tuple[GenerationRequest | None, int]:
+        """Return what a chat asks for, as this server's ears understand it, and how many samples they heard; None for
+        audio of its own that it does not know."""
+        messages, heard = [], 0
+        for entry in body["messages"]:
+            text = entry.get("content") or ""
+            if "audio" in entry:
+                if entry["audio"]["id"] not in self.spoken:
+                    return None, 0
+                text = self.spoken[entry["audio"]["id"]]
+            elif isinstance(text, list):
+                words = []
+                for part in text:
+                    if part["type"] == "input_audio":
+                        assert part["input_audio"]["format"] == "wav"
+                        pcm = _read_wav(base64.b64decode(part["input_audio"]["data"], validate=True))
+                        heard += pcm.size
+                        words.append((await self._transcriber.transcribe(to_float(pcm))).text)
+                    else:
+                        words.append(part["text"])
+                text = " ".join(words)
+            messages.append(Message(entry["role"], (TextPart(text),), tool_call_id=entry.get("tool_call_id")))
+        return _request(tuple(messages), body), heard
+
+    async def _spoken_chunks(
+        self, request: GenerationRequest, heard: int, body: dict[str, Any]
+    ) -> AsyncIterator[bytes]:
+        """Answer in speech: a clause of text, then its audio, and so on."""
+        assert body["modalities"] == ["text", "audio"]
+        assert body["audio"]["format"] == "pcm16"
+        said, unsaid, samples = "", "", 0
+        audio_id = f"audio_{len(self.spoken)}"
+        usage: dict[str, Any] = {}
+        openai = self.audio == "as OpenAI"
+        yield _chunk({"role": "assistant", "audio": {"id": audio_id}}) if openai else _labelled("text", "", None)
+
+        async def sound(text: str) -> AsyncIterator[bytes]:
+            nonlocal samples
+            async for data in self._spoken(text, body["audio"]["voice"], 1.0):
+                samples += len(data) // 2
+                if openai:
+                    yield _chunk({"audio": {"data": base64.b64encode(data).decode()}})
+                else:
+                    wav = wav_file(to_float(np.frombuffer(data[: len(data) & ~1], "<i2").astype(np.int16)), 24_000)
+                    yield _labelled("audio", base64.b64encode(wav).decode(), None)
+
+        async for delta in self._llm.generate(request):
+            match delta:
+                case TextDelta(text):
+                    said, unsaid = said + text, unsaid + text
+                    yield _chunk({"audio": {"transcript": text}}) if openai else _labelled("text", text, None)
+                    if openai and unsaid.rstrip().endswith((".", "!", "?")):
+                        async for piece in sound(unsaid):
+                            yield piece
+                        unsaid = ""
+                case ToolCallDelta():
+                    yield _tool_chunk(delta)
+                case Usage(input_tokens, output_tokens):
+                    read, spoken = -(-heard // 1_600), -(-samples // 1_200)
+                    usage = {
+                        "prompt_tokens": input_tokens + read,
+                        "completion_tokens": output_tokens + spoken,
+                        "prompt_tokens_details": {"audio_tokens": read, "text_tokens": input_tokens},
+                        "completion_tokens_details": {"audio_tokens": spoken, "text_tokens": output_tokens},
+                    }
+                case Finish():
+                    finish = delta.reason
+        if not openai:
+            yield _labelled("text", "", finish)
+        if unsaid.strip():
+            async for piece in sound(unsaid):
+                yield piece
+        if openai:
+            self.spoken[audio_id] = said
+            yield _chunk({"audio": {"expires_at": int(time.time()) + 3600}})
+            yield _chunk({}, finish)
+        yield _sse({"object": "chat.completion.chunk", "choices": [], "usage": usage})
+        yield b"data: [DONE]\n\n"
 
     async def _transcriptions(self, request: Request) -> Response:
         form = await request.form()
@@ -216,9 +309,7 @@ class RemoteServer:
         return StreamingResponse(self._faulty(call, fault, pieces, b"data: {]\n\n"), media_type=kind)
 
     async def _transcribed(self, wav: bytes, fields: dict[str, str]) -> AsyncIterator[bytes]:
-        with wave.open(io.BytesIO(wav)) as reader:
-            assert (reader.getnchannels(), reader.getsampwidth(), reader.getframerate()) == (1, 2, 16_000)
-            pcm = np.frombuffer(reader.readframes(reader.getnframes()), "<i2").astype(np.int16)
+        pcm = _read_wav(wav)
         transcript = await self._transcriber.transcribe(
             to_float(pcm),
             language=fields.get("language"),
@@ -308,25 +399,41 @@ def _sse(data: Any) -> bytes:
     return f"data: {json.dumps(data)}\n\n".encode()
 
 
-async def _chat_chunks(llm: LanguageModel, body: dict[str, Any]) -> AsyncIterator[bytes]:
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
-        return _sse({"object": "chat.completion.chunk", "choices": [_choice(delta, finish)]})
+def _read_wav(data: bytes) -> NDArray[np.int16]:
+    with wave.open(io.BytesIO(data)) as reader:
+        assert (reader.getnchannels(), reader.getsampwidth(), reader.getframerate()) == (1, 2, 16_000)
+        return np.frombuffer(reader.readframes(reader.getnframes()), "<i2").astype(np.int16)
 
-    yield chunk({"role": "assistant", "content": ""})
-    async for delta in llm.generate(_request(body)):
+
+def _chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    return _sse({"object": "chat.completion.chunk", "choices": [_choice(delta, finish)]})
+
+
+def _labelled(modality: str, content: str, finish: str | None) -> bytes:
+    choices = [_choice({"role": "assistant", "content": content}, finish)]
+    return _sse({"object": "chat.completion.chunk", "choices": choices, "modality": modality})
+
+
+def _tool_chunk(delta: ToolCallDelta) -> bytes:
+    call: dict[str, Any] = {"index": delta.index, "function": {"arguments": delta.arguments}}
+    if delta.name is not None:
+        call |= {"id": f"call_{delta.index}", "type": "function"}
+        call["function"]["name"] = delta.name
+    return _chunk({"tool_calls": [call]})
+
+
+async def _chat_chunks(llm: LanguageModel, request: GenerationRequest) -> AsyncIterator[bytes]:
+    yield _chunk({"role": "assistant", "content": ""})
+    async for delta in llm.generate(request):
         match delta:
             case TextDelta(text):
-                yield chunk({"content": text})
-            case ToolCallDelta(index, name, arguments, _):
-                call: dict[str, Any] = {"index": index, "function": {"arguments": arguments}}
-                if name is not None:
-                    call |= {"id": f"call_{index}", "type": "function"}
-                    call["function"]["name"] = name
-                yield chunk({"tool_calls": [call]})
+                yield _chunk({"content": text})
+            case ToolCallDelta():
+                yield _tool_chunk(delta)
             case Usage(input_tokens, output_tokens):
                 usage = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens}
             case Finish(reason):
-                yield chunk({}, reason)
+                yield _chunk({}, reason)
     yield _sse({"object": "chat.completion.chunk", "choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
 
@@ -335,11 +442,7 @@ def _choice(delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish}
 
 
-def _request(body: dict[str, Any]) -> GenerationRequest:
-    messages = tuple(
-        Message(entry["role"], (TextPart(entry["content"] or ""),), tool_call_id=entry.get("tool_call_id"))
-        for entry in body["messages"]
-    )
+def _request(messages: tuple[Message, ...], body: dict[str, Any]) -> GenerationRequest:
     tools = tuple(Tool(**tool["function"]) for tool in body.get("tools", ()))
     choice = body.get("tool_choice", "auto")
     if isinstance(choice, dict):

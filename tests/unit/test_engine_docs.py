@@ -17,7 +17,7 @@ from antiphon.engines.registry import find_engine
 from antiphon.engines.remote import read_options
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference" / "engines"
-REMOTE = ["openai-chat", "openai-transcription", "openai-speech", "elevenlabs"]
+REMOTE = ["openai-chat", "openai-transcription", "openai-speech", "elevenlabs", "openai-audio-chat"]
 
 
 def options_type(name: str) -> type[BaseModel]:
@@ -44,11 +44,13 @@ def test_every_option_is_listed_with_its_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REMOTE)
-def test_the_example_is_valid(name: str) -> None:
+def test_the_examples_are_valid(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    ((_, pipeline),) = yaml.safe_load(example)["pipelines"].items()
-    ((_, chosen),) = pipeline.items()
-    engines = [entry for entry in (chosen if isinstance(chosen, list) else [chosen]) if isinstance(entry, dict)]
-    assert [entry.pop("engine") for entry in engines] == [name]
-    read_options(name, options_type(name), engines[0])
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert examples
+    for example in examples:
+        ((_, pipeline),) = yaml.safe_load(example)["pipelines"].items()
+        chosen = next(iter(pipeline.values()))
+        engines = [entry for entry in (chosen if isinstance(chosen, list) else [chosen]) if isinstance(entry, dict)]
+        assert [entry.pop("engine") for entry in engines] == [name]
+        read_options(name, options_type(name), engines[0])

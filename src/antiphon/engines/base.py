@@ -389,11 +389,21 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one generation, as the model counts them. `cached_tokens` is the part of the input found in cache."""
+    """Tokens of one generation, as the model counts them.
+
+    Attributes:
+        input_tokens: of the context, audio included where the model hears.
+        output_tokens: of the reply, audio included where the model speaks.
+        cached_tokens: the part of the input found in cache.
+        input_audio_tokens: the part of the input that is audio, where the model tells.
+        output_audio_tokens: the part of the output that is audio, where the model tells.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,7 +494,12 @@ class SpeechModel(Engine):
     """One model for all: hears audio parts of the messages and answers in text and speech."""
 
     voices: Sequence[Voice]
+    """Its voices, the default one first."""
     sample_rate: int
+    """Hz of its speech."""
+    context_tokens: int | None = None
+    """Most tokens of context plus reply; None when unknown."""
+    supports_images: bool = False
 
     @abc.abstractmethod
     def respond(
@@ -492,6 +507,14 @@ class SpeechModel(Engine):
     ) -> AsyncIterator[TextDelta | AudioChunk | ToolCallDelta | Usage | Finish]:
         """Continue the context in text and, when `speech`, audio; text comes no later than the audio that says it.
 
+        Ends with `Usage` (when known) and `Finish`. Closing the iterator stops the generation in the engine.
+
         Raises (while iterating):
-            EngineError: the engine failed.
+            EngineError: the engine failed; code "context_length_exceeded" when the context does not fit, "unsupported"
+                for an unknown voice.
         """
+
+    @abc.abstractmethod
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Return how many tokens of context these messages and tools take, audio included, in the model's own tokens
+        or as a good guess."""

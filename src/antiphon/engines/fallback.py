@@ -183,13 +183,14 @@ class FallbackTranscriber(_Fallback[Transcriber], Transcriber):
 class FallbackLanguageModel(_Fallback[LanguageModel], LanguageModel):
     """Answers with the first model that begins to; one that fails later fails the reply.
 
-    Context, images and counting of tokens are the first model's.
+    Context, images and counting of tokens are the first model's. They hear the user only if all of them do.
     """
 
     def _take_after_first(self) -> None:
         self.context_tokens = self.engines[0].context_tokens
         self.supports_images = self.engines[0].supports_images
-        self.supports_audio = self.engines[0].supports_audio
+        # One that does not hear would be asked about nothing.
+        self.supports_audio = all(engine.supports_audio for engine in self.engines)
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[TextDelta | ToolCallDelta | Usage | Finish]:
         """Continue the context; see `LanguageModel.generate`."""

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from functools import partial
-from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urlsplit
-
-from openai import AsyncStream
-from pydantic import Field
+from typing import Any, ClassVar, Self
 
 from antiphon.engines.base import (
     EngineContext,
@@ -26,42 +20,22 @@ from antiphon.engines.base import (
     ToolCallDelta,
     Usage,
 )
+from antiphon.engines.openai_chat_calls import ChatCompletions, ChatOptions
 from antiphon.engines.openai_chat_request import chat_body, estimate_tokens
 from antiphon.engines.openai_chat_stream import ChatStream
-from antiphon.engines.openai_client import OpenAIOptions, OpenAIServer
 from antiphon.engines.remote import read_options
-from antiphon.engines.remote_errors import TRANSLATED, RemoteError
-
-_USAGE_S = 1.0
-"""How long the usage is waited for after the reply has ended, in s. The last words are not spoken before."""
-
-_OPENAI_HOSTS = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
-"""Where a limit of tokens is called `max_completion_tokens`: newer models there refuse `max_tokens`, which all other
-servers know."""
 
 _WARM_UP = GenerationRequest((Message("user", (TextPart("Hello"),)),), max_tokens=8)
 
-_log = logging.getLogger(__name__)
 
-_Delta = TextDelta | ToolCallDelta | Usage | Finish
-
-
-class OpenAIChatOptions(OpenAIOptions):
+class OpenAIChatOptions(ChatOptions):
     """Options of `openai-chat`.
 
     Attributes:
-        temperature: sampling temperature where the session sets none; the server's own by default.
-        max_tokens: most tokens of a reply where the session sets no limit; the server's own by default.
-        context_tokens: most tokens of context and reply; the oldest turns are left out beyond. Unlimited by default.
-        images: whether the model sees images.
-        extra_body: more of the request's body, as the server takes it, e.g. `{reasoning_effort: low}`.
+        hears: whether the model hears the user itself, as audio of the messages, instead of reading a transcript.
     """
 
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    context_tokens: Annotated[int, Field(ge=256)] | None = None
-    images: bool = False
-    extra_body: dict[str, Any] = Field(default_factory=dict)
+    hears: bool = False
 
 
 class OpenAIChatModel(LanguageModel):
@@ -80,12 +54,11 @@ class OpenAIChatModel(LanguageModel):
         Raises:
             EngineError: code "invalid_option" when the key cannot be read.
         """
-        host = f".{urlsplit(options.base_url).hostname}"
         self._options = options
-        self._limit = "max_completion_tokens" if host.endswith(_OPENAI_HOSTS) else "max_tokens"
-        self._server = OpenAIServer(self.name, options)
+        self._chat = ChatCompletions(self.name, options)
         self.context_tokens = options.context_tokens
         self.supports_images = options.images
+        self.supports_audio = options.hears
 
     @classmethod
     async def load(cls, context: EngineContext) -> Self:
@@ -97,77 +70,33 @@ class OpenAIChatModel(LanguageModel):
         return await asyncio.to_thread(cls, read_options(cls.name, OpenAIChatOptions, context.options))
 
     async def warm_up(self) -> None:
-        """Let the server answer with a few tokens: it may load the model only now.
+        """Let the server answer with a few tokens.
 
         Raises:
             EngineError: what is wrong with URL, key or model.
         """
-        try:
-            await self._server.calls.warm_up(partial(self._attempt, self._body(_WARM_UP)))
-        except RemoteError as error:
-            raise await self._server.explain(error) from error
+        await self._chat.warm_up(self._body(_WARM_UP), ChatStream)
 
     def load_now(self) -> EngineLoad:
         """Return how many replies are being made."""
-        return self._server.calls.load()
+        return self._chat.server.calls.load()
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""
-        await self._server.close()
+        await self._chat.server.close()
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[_Delta]:
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[TextDelta | ToolCallDelta | Usage | Finish]:
         """Continue the context; see `LanguageModel.generate`. Closing the iterator closes the HTTP stream."""
-        calls: AsyncGenerator[_Delta, None] = self._server.calls.stream(partial(self._attempt, self._body(request)))
-        try:
-            async with aclosing(calls) as deltas:
-                async for delta in deltas:
-                    yield delta
-        except RemoteError as error:
-            if error.code != "content_filter":
-                raise
-            yield Finish("content_filter")
+        body = await asyncio.to_thread(self._body, request) if self._options.hears else self._body(request)
+        async with aclosing(self._chat.stream(body, ChatStream)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Return an estimate."""
-        return estimate_tokens(messages, tools)
+        return estimate_tokens(messages, tools, hears=self._options.hears)
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         options = self._options
-        body = chat_body(request, images=options.images)
-        body |= {"model": options.model, "stream": True, "stream_options": {"include_usage": True}}
-        temperature = options.temperature if request.temperature is None else request.temperature
-        if temperature is not None:
-            body["temperature"] = temperature
-        limit = options.max_tokens if request.max_tokens is None else request.max_tokens
-        if limit is not None:
-            body[self._limit] = limit
-        return body | options.extra_body
-
-    async def _attempt(self, body: dict[str, Any]) -> AsyncGenerator[_Delta | None, None]:
-        reading = ChatStream()
-        chunks = await self._server.client.post(
-            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object]
-        )
-        async with chunks:
-            while not reading.ended:
-                try:
-                    made = reading.feed(await anext(chunks))
-                except StopAsyncIteration:
-                    break
-                for delta in made:
-                    yield delta
-                if not made:
-                    yield None
-            if reading.ended:
-                await self._read_usage(chunks, reading)
-        for end in reading.finish():
-            yield end
-
-    async def _read_usage(self, chunks: AsyncStream[object], reading: ChatStream) -> None:
-        """Read what comes after the reply. Nothing that goes wrong there spoils it."""
-        try:
-            async with asyncio.timeout(_USAGE_S):
-                async for chunk in chunks:
-                    reading.feed(chunk)
-        except (TimeoutError, *TRANSLATED) as error:
-            _log.info("%s: no usage after the reply: %r", self.name, error)
+        heard = options.audio_turns if options.hears else 0
+        return self._chat.body(request, chat_body(request, images=options.images, audio_turns=heard))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from antiphon.engines.base import (
     AudioPart,
@@ -19,6 +20,7 @@ from antiphon.engines.base import (
     ToolCall,
 )
 from antiphon.engines.llamacpp_prompt import chat_tools
+from antiphon.engines.wav import wav_file
 
 _BYTES_PER_TOKEN = 3
 """UTF-8 bytes of a token, on the low side: English has more than four, Chinese about three."""
@@ -26,15 +28,42 @@ _BYTES_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 4
 _TOKENS_PER_IMAGE = 1_100
 """An image of 1024 x 1024 in OpenAI's GPT-4o takes 765 tokens, in Qwen2.5-VL about 1,300."""
+_TOKENS_PER_SECOND = 25
+"""Of speech that is heard: 25 in Qwen2.5-Omni, 10 at OpenAI."""
+
+Hearing = Literal["always", "unless known", "never"]
+"""Whether the speech of a message is sent as audio: always, where there is no transcript, or never."""
 
 
-def chat_body(request: GenerationRequest, *, images: bool) -> dict[str, Any]:
-    """Return messages, tools and how to use them; speech stands as its transcript.
+def chat_body(
+    request: GenerationRequest,
+    *,
+    images: bool,
+    audio_turns: int = 0,
+    audio_ids: Mapping[int, str] | None = None,
+) -> dict[str, Any]:
+    """Return messages, tools and how to use them.
+
+    Args:
+        request: what to continue.
+        images: whether the model sees images.
+        audio_turns: how many of the user's last turns the model hears; older ones stand as their transcripts, and are
+            heard where there is none. 0 for a model that does not hear: then only transcripts count.
+        audio_ids: ids by which the server knows the speech of assistant messages, by their index.
 
     Raises:
         EngineError: code "unsupported" for an image, unless `images`.
     """
-    body: dict[str, Any] = {"messages": [_entry(message, images) for message in request.messages]}
+    spoken = [index for index, message in enumerate(request.messages) if _has_speech(message)]
+    heard = frozenset(spoken[-audio_turns:]) if audio_turns else frozenset()
+    entries = []
+    for index, message in enumerate(request.messages):
+        if audio_ids and index in audio_ids:
+            entries.append({"role": message.role, "audio": {"id": audio_ids[index]}})
+        else:
+            hearing: Hearing = "always" if index in heard else "unless known" if audio_turns else "never"
+            entries.append(_entry(message, images, hearing))
+    body: dict[str, Any] = {"messages": entries}
     if request.tools:
         body["tools"] = chat_tools(request.tools)
         choice = request.tool_choice
@@ -46,7 +75,7 @@ def chat_body(request: GenerationRequest, *, images: bool) -> dict[str, Any]:
     return body
 
 
-def estimate_tokens(messages: Sequence[Message], tools: Sequence[Tool]) -> int:
+def estimate_tokens(messages: Sequence[Message], tools: Sequence[Tool], *, hears: bool = False) -> int:
     """Return about how many tokens these take, rather too many than too few: the server's tokenizer is not here."""
     length, tokens = 0, 0
     for message in messages:
@@ -54,6 +83,8 @@ def estimate_tokens(messages: Sequence[Message], tools: Sequence[Tool]) -> int:
         for part in message.content:
             if isinstance(part, ImagePart):
                 tokens += _TOKENS_PER_IMAGE
+            elif isinstance(part, AudioPart) and hears:
+                tokens += math.ceil(part.samples.size / part.rate * _TOKENS_PER_SECOND)
             else:
                 length += len(_text(part).encode())
         length += sum(len(call.name.encode()) + len(call.arguments.encode()) for call in message.tool_calls)
@@ -62,8 +93,12 @@ def estimate_tokens(messages: Sequence[Message], tools: Sequence[Tool]) -> int:
     return tokens + math.ceil(length / _BYTES_PER_TOKEN)
 
 
-def _entry(message: Message, images: bool) -> dict[str, Any]:
-    entry: dict[str, Any] = {"role": message.role, "content": _content(message, images)}
+def _has_speech(message: Message) -> bool:
+    return any(isinstance(part, AudioPart) for part in message.content)
+
+
+def _entry(message: Message, images: bool, hearing: Hearing) -> dict[str, Any]:
+    entry: dict[str, Any] = {"role": message.role, "content": _content(message, images, hearing)}
     if message.tool_calls:
         entry["tool_calls"] = [_call(call) for call in message.tool_calls]
         if not entry["content"]:
@@ -73,18 +108,23 @@ def _entry(message: Message, images: bool) -> dict[str, Any]:
     return entry
 
 
-def _content(message: Message, images: bool) -> str | list[dict[str, Any]]:
-    """Return plain text where there are no images: every server takes that."""
-    if not any(isinstance(part, ImagePart) for part in message.content):
-        return "\n".join(filter(None, (_text(part) for part in message.content if not isinstance(part, ImagePart))))
-    if not images:
-        raise EngineError("this language model does not see images", code="unsupported")
+def _content(message: Message, images: bool, hearing: Hearing) -> str | list[dict[str, Any]]:
+    """Return plain text where there is nothing else: every server takes that."""
     parts: list[dict[str, Any]] = []
     for part in message.content:
         if isinstance(part, ImagePart):
+            if not images:
+                raise EngineError("this language model does not see images", code="unsupported")
             parts.append({"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}})
+        elif isinstance(part, AudioPart) and (
+            hearing == "always" or (hearing == "unless known" and part.transcript is None)
+        ):
+            data = base64.b64encode(wav_file(part.samples, part.rate)).decode("ascii")
+            parts.append({"type": "input_audio", "input_audio": {"data": data, "format": "wav"}})
         elif text := _text(part):
             parts.append({"type": "text", "text": text})
+    if all(part["type"] == "text" for part in parts):
+        return "\n".join(part["text"] for part in parts)
     return parts
 
 

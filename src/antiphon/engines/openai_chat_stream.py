@@ -57,14 +57,16 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
 
 
-class _PromptDetails(BaseModel):
+class _Details(BaseModel):
     cached_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class _Usage(BaseModel):
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int | None = Field(default=0, ge=0)
-    prompt_tokens_details: _PromptDetails | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
 
 
 class _Chunk(BaseModel):
@@ -101,11 +103,14 @@ class ChatStream:
         """
         chunk = _Chunk.model_validate(data)
         if chunk.usage is not None:
-            cached = chunk.usage.prompt_tokens_details
+            read = chunk.usage.prompt_tokens_details or _Details()
+            made_of = chunk.usage.completion_tokens_details or _Details()
             self._usage = Usage(
                 chunk.usage.prompt_tokens,
                 chunk.usage.completion_tokens or 0,
-                (cached.cached_tokens or 0) if cached else 0,
+                read.cached_tokens or 0,
+                read.audio_tokens,
+                made_of.audio_tokens,
             )
         made: list[TextDelta | ToolCallDelta] = []
         for choice in chunk.choices or ():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import wave
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -14,7 +12,6 @@ import numpy as np
 from openai import AsyncStream
 from pydantic import BaseModel
 
-from antiphon.audio.levels import to_pcm
 from antiphon.engines.base import (
     HEARING_RATE,
     EngineContext,
@@ -29,6 +26,7 @@ from antiphon.engines.base import (
 from antiphon.engines.openai_client import OpenAIOptions, OpenAIServer
 from antiphon.engines.remote import read_options
 from antiphon.engines.remote_errors import RemoteError
+from antiphon.engines.wav import wav_file
 
 _SHORTEST = HEARING_RATE // 10
 """Samples; OpenAI refuses less than 0.1 s."""
@@ -191,14 +189,7 @@ class OpenAITranscriber(Transcriber):
 
 def _wav(audio: Samples) -> bytes:
     """Return a WAV file of float32[n] at 16 kHz, at least 0.1 s long."""
-    padded = np.pad(audio, (0, max(_SHORTEST - audio.size, 0)))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(HEARING_RATE)
-        writer.writeframes(to_pcm(padded).astype("<i2").tobytes())
-    return file.getvalue()
+    return wav_file(np.pad(audio, (0, max(_SHORTEST - audio.size, 0))), HEARING_RATE)
 
 
 def _transcript(answer: _Answer, asked: str | None) -> Transcript:
