@@ -103,6 +103,18 @@ class Warmed(Recorded):
         self.warmed.append("|".join(part.text for part in parts if isinstance(part, TextPart)))
 
 
+async def test_nothing_is_guessed_while_a_transcript_is_made() -> None:
+    ears = await Guesses.load(EngineContext(models=None))  # type: ignore[arg-type]
+    ears.guesses = ["No"] * 100
+    async with conversing(await stand_in_pipeline(transcription=ears)) as client:
+        await client.speak(0.9, silence=0)
+        await pause(client)
+        guessed = len(ears.guesses)
+        await client.append(np.zeros(24_000, np.int16))
+        await client.expect("response.done")
+        assert len(ears.guesses) == guessed
+
+
 async def test_words_that_are_guessed_warm_the_model_but_for_the_last() -> None:
     llm = cast(Warmed, await Warmed.make(words=3))
     ears = await Guesses.load(EngineContext(models=None))  # type: ignore[arg-type]

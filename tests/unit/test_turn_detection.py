@@ -180,11 +180,11 @@ def test_a_dip_is_told_at_once_and_taken_back_when_speech_goes_on() -> None:
     detector = TurnDetector(ServerVad())
     detector.push(0.9)
     (dipped,) = detector.push(0.8, quiet=True)
-    assert dipped == SpeechDipped(at=2 * VAD_WINDOW)
+    assert dipped == SpeechDipped(at=2 * VAD_WINDOW, ask=False)
     assert detector.push(0.7, quiet=True) == []
     assert detector.push(0.4, quiet=False) == [], "not certain that it is speech"
     assert detector.push(0.9, quiet=False) == [SpeechResumed(at=5 * VAD_WINDOW)]
-    assert detector.push(0.9, quiet=True) == [SpeechDipped(at=6 * VAD_WINDOW)]
+    assert detector.push(0.9, quiet=True) == [SpeechDipped(at=6 * VAD_WINDOW, ask=False)]
 
 
 def test_a_dip_becomes_a_pause() -> None:
@@ -209,3 +209,48 @@ def test_a_run_counts_from_its_first_window() -> None:
     detector = TurnDetector(ServerVad(), lasting_ms=96)
     followed = [detection for _ in range(3) for detection in detector.push(0.6)]
     assert [type(detection) for detection in followed] == [SpeechStarted, SpeechLasted]
+
+
+def dipping() -> TurnDetector:
+    """A semantic detector, eagerness high, whose turn has just dipped at the end of the sixth window."""
+    detector = TurnDetector(SemanticVad(eagerness="high"))
+    for _ in range(5):
+        detector.push(0.9)
+    assert detector.push(0.8, quiet=True) == [SpeechDipped(at=6 * VAD_WINDOW, ask=True)]
+    return detector
+
+
+def test_an_opinion_at_the_dip_closes_the_turn_as_soon_as_the_pause_is_certain() -> None:
+    detector = dipping()
+    assert detector.judge(0.99, 6 * VAD_WINDOW) == []
+    detector.push(0.6, quiet=True)
+    followed = [detection for _ in range(3) for detection in detector.push(0.1, quiet=True)]
+    assert followed == [
+        SpeechPaused(speech_end=7 * VAD_WINDOW, at=10 * VAD_WINDOW, ask=False),
+        SpeechStopped(speech_end=7 * VAD_WINDOW, end=10 * VAD_WINDOW),
+    ]
+
+
+def test_an_opinion_at_the_dip_may_come_after_the_pause() -> None:
+    detector = dipping()
+    for _ in range(3):
+        detector.push(0.1, quiet=True)
+    assert detector.paused
+    (stopped,) = detector.judge(0.99, 6 * VAD_WINDOW)
+    assert isinstance(stopped, SpeechStopped)
+
+
+def test_an_opinion_about_a_dip_that_is_over_is_ignored() -> None:
+    detector = dipping()
+    detector.push(0.9)
+    assert detector.judge(0.99, 6 * VAD_WINDOW) == []
+    followed = [detection for _ in range(3) for detection in detector.push(0.0)]
+    assert followed == [SpeechPaused(speech_end=7 * VAD_WINDOW, at=10 * VAD_WINDOW, ask=True)]
+
+
+def test_an_opinion_about_a_dip_says_nothing_of_a_later_pause() -> None:
+    detector = dipping()
+    detector.judge(0.99, 6 * VAD_WINDOW)
+    detector.push(0.9)
+    followed = [detection for _ in range(3) for detection in detector.push(0.0)]
+    assert [type(detection) for detection in followed] == [SpeechPaused]

@@ -69,7 +69,8 @@ class SmartTurnClassifier(TurnClassifier):
 
     def _judge(self, audio: Samples, _cancellation: Cancellation) -> float:
         unheard = max(len(audio) - _HEARD, 0)
-        heard = audio[: unheard + end_of_loudness(audio[unheard:]) + _SILENCE][-_HEARD:]
+        end = unheard + end_of_loudness(audio[unheard:]) + _SILENCE
+        heard = np.pad(audio[:end], (0, max(0, end - len(audio))))[-_HEARD:]
         window = np.pad(heard, (_HEARD - len(heard), 0))
         window = (window - window.mean()) / np.sqrt(window.var() + _VARIANCE_FLOOR)
         features = self._log_mel(window, _HEARD // HOP)[None]

@@ -46,6 +46,7 @@ class LiveTranscript:
         self._stream = stream
         self._item_id = item_id
         self._guesses = guesses
+        self._asked = 0
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
         self._listening: asyncio.Task[None] | None = None
@@ -66,14 +67,18 @@ class LiveTranscript:
             EngineError: the engine failed.
         """
         self._stop_guessing()
-        while self._listening is not None or self._waiting:
-            if self._listening is None:
-                self._listen()
-            if self._listening is not None:
-                await asyncio.shield(self._listening)
-        if self._failure is not None:
-            raise self._failure
-        return await self._stream.transcript(logprobs=logprobs, priority=priority)
+        self._asked += 1
+        try:
+            while self._listening is not None or self._waiting:
+                if self._listening is None:
+                    self._listen()
+                if self._listening is not None:
+                    await asyncio.shield(self._listening)
+            if self._failure is not None:
+                raise self._failure
+            return await self._stream.transcript(logprobs=logprobs, priority=priority)
+        finally:
+            self._asked -= 1
 
     def close(self) -> None:
         """Stop listening."""
@@ -100,7 +105,7 @@ class LiveTranscript:
             self._state.notify(WordsHeard(self._item_id, text))
         if self._waiting_samples >= ms_to_samples(_STEP_MS):
             self._listen()
-        elif self._guesses and self._guessing is None:
+        elif self._guesses and self._guessing is None and not self._asked:
             self._guessing = self._state.spawn(self._guess(), "guessing")
 
     async def _guess(self) -> None:

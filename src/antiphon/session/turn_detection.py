@@ -68,10 +68,12 @@ class SpeechLasted:
 class SpeechDipped:
     """Speech has fallen silent, and the detector does not know it yet; what was said until `at` may be the whole turn.
 
-    Either `SpeechPaused` follows or `SpeechResumed`: many dips are the closures of stop consonants.
+    Either `SpeechPaused` follows or `SpeechResumed`: many dips are the closures of stop consonants. `ask` is as that of
+    `SpeechPaused`.
     """
 
     at: int
+    ask: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ class TurnDetector:
         self._onset = 0
         self._speaking = False
         self._speech_end: int | None = None
-        self._dipped = False
+        self._dipped_at: int | None = None
+        self._dip_confidence: float | None = None
         self._paused = False
         self._asked_again = False
         self._confidence = 0.0
@@ -182,20 +185,24 @@ class TurnDetector:
         self._position += VAD_WINDOW
         if not self._speaking:
             return self._while_silent(probability)
-        if quiet and not self._dipped and not self._paused:
-            self._dipped = True
-            return [SpeechDipped(at=self._position), *self._while_speaking(probability)]
-        if self._dipped and not quiet and not self._paused and probability >= self._threshold:
-            self._dipped = False
+        if quiet and self._dipped_at is None and not self._paused:
+            self._dipped_at, self._dip_confidence = self._position, None
+            semantic = isinstance(self._mode, SemanticVad)
+            return [SpeechDipped(at=self._position, ask=semantic), *self._while_speaking(probability)]
+        if self._dipped_at is not None and not quiet and not self._paused and probability >= self._threshold:
+            self._dipped_at = None
             return [SpeechResumed(at=self._position), *self._while_speaking(probability)]
         return self._while_speaking(probability)
 
     def judge(self, probability: float, pause_at: int) -> list[Detection]:
-        """Take the classifier's probability that the turn was complete at the pause noticed at `pause_at`.
+        """Take the classifier's probability that the turn was complete at the dip or pause noticed at `pause_at`.
 
-        An opinion about a pause that is over is ignored.
+        An opinion about one that is over is ignored.
         """
-        if not self._paused or self._speech_end is None or pause_at < self._speech_end:
+        of_dip = pause_at == self._dipped_at
+        if of_dip:
+            self._dip_confidence = probability
+        if not self._paused or self._speech_end is None or (pause_at < self._speech_end and not of_dip):
             return []
         self._confidence = max(self._confidence, probability)
         return self._close() if self._position - self._speech_end >= self._longest_silence() else []
@@ -222,7 +229,7 @@ class TurnDetector:
         self._speaking = True
         self._onset = 0
         self._run_start, self._lasted = first, False
-        self._dipped = False
+        self._dipped_at = None
         self._reset_pause()
         return [SpeechStarted(start=max(first - self._padding, self._earliest_start), at=self._position)]
 
@@ -230,7 +237,7 @@ class TurnDetector:
         if probability >= self._threshold:
             followed: list[Detection] = []
             if self._paused:
-                self._dipped = False
+                self._dipped_at = None
                 self._run_start, self._lasted = self._position - VAD_WINDOW, False
                 followed.append(SpeechResumed(at=self._position))
             self._reset_pause()
@@ -255,7 +262,9 @@ class TurnDetector:
             if silence < min(_HANGOVER_WINDOWS * VAD_WINDOW, self._longest_silence()):
                 return []
             self._paused = True
-            return [SpeechPaused(speech_end=speech_end, at=self._position, ask=semantic)]
+            asked = self._dipped_at is not None
+            self._confidence = self._dip_confidence or 0.0 if asked else 0.0
+            return [SpeechPaused(speech_end=speech_end, at=self._position, ask=semantic and not asked)]
         if not semantic or self._asked_again or silence < ms_to_samples(_ASK_AGAIN_MS):
             return []
         self._asked_again = True

@@ -255,7 +255,11 @@ class TurnTaking:
     def _speech_dipped(self, detection: SpeechDipped) -> None:
         """Begin a draft before the detector is sure of a pause."""
         turn = self._turn
-        if turn is not None and self._items.need_transcripts and self._drafting.wants(turn, dip=True):
+        if turn is None:
+            return
+        if detection.ask:
+            judge_turn(self._state, turn, self._buffer.heard(turn.start, detection.at), detection.at)
+        if self._items.need_transcripts and self._drafting.wants(turn, dip=True):
             self._draft(turn, detection.at)
 
     async def _drafted(self, turn: Turn, job: TranscriptionJob) -> None:
