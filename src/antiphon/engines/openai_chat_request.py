@@ -6,7 +6,7 @@ import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from antiphon.engines.base import (
     AudioPart,
@@ -19,6 +19,7 @@ from antiphon.engines.base import (
     Tool,
     ToolCall,
 )
+from antiphon.engines.heard_turns import older_turns_as_words
 from antiphon.engines.llamacpp_prompt import chat_tools
 from antiphon.engines.wav import wav_file
 
@@ -30,9 +31,6 @@ _TOKENS_PER_IMAGE = 1_100
 """An image of 1024 x 1024 in OpenAI's GPT-4o takes 765 tokens, in Qwen2.5-VL about 1,300."""
 _TOKENS_PER_SECOND = 25
 """Of speech that is heard: 25 in Qwen2.5-Omni, 10 at OpenAI."""
-
-Hearing = Literal["always", "unless known", "never"]
-"""Whether the speech of a message is sent as audio: always, where there is no transcript, or never."""
 
 
 def chat_body(
@@ -54,15 +52,12 @@ def chat_body(
     Raises:
         EngineError: code "unsupported" for an image, unless `images`.
     """
-    spoken = [index for index, message in enumerate(request.messages) if _has_speech(message)]
-    heard = frozenset(spoken[-audio_turns:]) if audio_turns else frozenset()
-    entries = []
-    for index, message in enumerate(request.messages):
-        if audio_ids and index in audio_ids:
-            entries.append({"role": message.role, "audio": {"id": audio_ids[index]}})
-        else:
-            hearing: Hearing = "always" if index in heard else "unless known" if audio_turns else "never"
-            entries.append(_entry(message, images, hearing))
+    entries = [
+        {"role": message.role, "audio": {"id": audio_ids[index]}}
+        if audio_ids and index in audio_ids
+        else _entry(message, images)
+        for index, message in enumerate(older_turns_as_words(request.messages, audio_turns))
+    ]
     body: dict[str, Any] = {"messages": entries}
     if request.tools:
         body["tools"] = chat_tools(request.tools)
@@ -93,12 +88,8 @@ def estimate_tokens(messages: Sequence[Message], tools: Sequence[Tool], *, hears
     return tokens + math.ceil(length / _BYTES_PER_TOKEN)
 
 
-def _has_speech(message: Message) -> bool:
-    return any(isinstance(part, AudioPart) for part in message.content)
-
-
-def _entry(message: Message, images: bool, hearing: Hearing) -> dict[str, Any]:
-    entry: dict[str, Any] = {"role": message.role, "content": _content(message, images, hearing)}
+def _entry(message: Message, images: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {"role": message.role, "content": _content(message, images)}
     if message.tool_calls:
         entry["tool_calls"] = [_call(call) for call in message.tool_calls]
         if not entry["content"]:
@@ -108,7 +99,7 @@ def _entry(message: Message, images: bool, hearing: Hearing) -> dict[str, Any]:
     return entry
 
 
-def _content(message: Message, images: bool, hearing: Hearing) -> str | list[dict[str, Any]]:
+def _content(message: Message, images: bool) -> str | list[dict[str, Any]]:
     """Return plain text where there is nothing else: every server takes that."""
     parts: list[dict[str, Any]] = []
     for part in message.content:
@@ -116,13 +107,11 @@ def _content(message: Message, images: bool, hearing: Hearing) -> str | list[dic
             if not images:
                 raise EngineError("this language model does not see images", code="unsupported")
             parts.append({"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}})
-        elif isinstance(part, AudioPart) and (
-            hearing == "always" or (hearing == "unless known" and part.transcript is None)
-        ):
+        elif isinstance(part, AudioPart):
             data = base64.b64encode(wav_file(part.samples, part.rate)).decode("ascii")
             parts.append({"type": "input_audio", "input_audio": {"data": data, "format": "wav"}})
-        elif text := _text(part):
-            parts.append({"type": "text", "text": text})
+        elif part.text:
+            parts.append({"type": "text", "text": part.text})
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts

@@ -41,7 +41,8 @@ def find_engine(name: str, role: type[E]) -> type[E]:
         engine = point.load()
     except ImportError as error:
         package = _package(point)
-        remedy = "pip install 'antiphon[local]'" if package == "antiphon" else f"reinstall {package}"
+        extra = point.extras[0] if point.extras else "local"
+        remedy = f"pip install 'antiphon[{extra}]'" if package == "antiphon" else f"reinstall {package}"
         raise EngineError(
             f"the engine {name!r} cannot be imported: {error}. Try: {remedy}", code="missing_package"
         ) from error
