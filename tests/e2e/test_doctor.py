@@ -85,7 +85,8 @@ def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("ANTIPHON_ENGINES__TTS__NAME", "nonsense")
     code, checks = examine()
     assert code == 1
-    assert checks["tts: nonsense"]["status"] == "fail"
+    assert checks["settings"]["status"] == "fail"
+    assert "there is no engine 'nonsense'" in checks["settings"]["detail"]
 
 
 def test_the_table_says_what_to_fix(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def test_a_setting_that_is_wrong() -> None:
 
 def test_an_engine_that_is_not_there() -> None:
     code, said = fails([], {"ANTIPHON_ENGINES__TTS__NAME": "nonsense"})
-    assert code == 1
+    assert code == 2
     assert "there is no engine 'nonsense'" in said
 
 

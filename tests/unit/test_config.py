@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from antiphon.config import Settings, explain, is_loopback
+from antiphon.config import ConfigError, Settings, is_loopback, load_configuration
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +16,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("ANTIPHON_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("ANTIPHON_CONFIG", "")
 
 
 def test_defaults_serve_this_machine_only() -> None:
@@ -86,10 +87,13 @@ def test_is_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
-def test_mistakes_are_explained_by_their_variable() -> None:
-    with pytest.raises(ValidationError) as caught:
-        Settings(port=99_999, log={"level": "loud"}, allowed_origins=("example.com",))
-    told = explain(caught.value)
+def test_mistakes_are_explained_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTIPHON_PORT", "99999")
+    monkeypatch.setenv("ANTIPHON_LOG__LEVEL", "loud")
+    monkeypatch.setenv("ANTIPHON_ALLOWED_ORIGINS", "example.com")
+    with pytest.raises(ConfigError) as caught:
+        load_configuration()
+    told = str(caught.value)
     assert "ANTIPHON_PORT: " in told
     assert "ANTIPHON_LOG__LEVEL: " in told
     assert "ANTIPHON_ALLOWED_ORIGINS: 'example.com' is not an origin" in told

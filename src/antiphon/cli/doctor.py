@@ -60,16 +60,16 @@ def doctor(
 
 def examine() -> Iterator[Check]:
     """Look at everything."""
-    from pydantic import ValidationError  # noqa: PLC0415 - keeps `antiphon --help` fast
-
-    from antiphon.config import Settings, explain  # noqa: PLC0415
+    from antiphon.config import ConfigError, load_configuration  # noqa: PLC0415 - keeps `antiphon --help` fast
 
     yield from _python()
     yield from _machine()
     try:
-        settings = Settings()
-    except ValidationError as error:
-        yield Check("Server", "settings", "fail", explain(error), "Correct the environment variables named here.")
+        settings = load_configuration().settings
+    except ConfigError as error:
+        yield Check(
+            "Server", "settings", "fail", str(error), "Correct what is named here."
+        )
         return
     yield from _engines(settings)
     yield from _models(settings)
@@ -94,7 +94,7 @@ def _python() -> Iterator[Check]:
 def _engines(settings: Settings) -> Iterator[Check]:
     from antiphon.engines.base import Engine, EngineError  # noqa: PLC0415 - keeps `antiphon --help` fast
     from antiphon.engines.registry import find_engine  # noqa: PLC0415
-    from antiphon.server.loading import engine_specs  # noqa: PLC0415
+    from antiphon.server.loading import engines_of  # noqa: PLC0415
 
     if settings.engines.preset == "embedded":
         for package in _LOCAL_PACKAGES:
@@ -103,7 +103,7 @@ def _engines(settings: Settings) -> Iterator[Check]:
                 yield Check("Engines", package, "note", "not installed", "pip install 'antiphon[local]'")
             else:
                 yield Check("Engines", package, "ok", version)
-    for role, engine in engine_specs(settings.engines).items():
+    for role, engine in engines_of(settings).items():
         name = f"{role}: {engine.name}"
         try:
             find_engine(engine.name, Engine)
@@ -142,10 +142,10 @@ def _models(settings: Settings) -> Iterator[Check]:
 def _model_names(settings: Settings) -> list[str]:
     """Return the models of all engines that can be found; `_engines` tells of the others."""
     from antiphon.engines.base import EngineError  # noqa: PLC0415 - keeps `antiphon --help` fast
-    from antiphon.server.loading import engine_specs, models_of  # noqa: PLC0415
+    from antiphon.server.loading import engines_of, models_of  # noqa: PLC0415
 
     names: dict[str, None] = {}
-    for engine in engine_specs(settings.engines).values():
+    for engine in engines_of(settings).values():
         with contextlib.suppress(EngineError):
             names.update(dict.fromkeys(models_of(engine)))
     return list(names)

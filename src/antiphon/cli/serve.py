@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from antiphon.config import Settings
+    from antiphon.config.loading import Flags
     from antiphon.server.service import Service
 
 
@@ -60,6 +62,14 @@ def serve(
             help="Another language model: a .gguf file, or `hf:owner/repo/file.gguf` on the Hugging Face Hub.",
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Configuration file; by default $ANTIPHON_CONFIG, or antiphon.yaml here or in the user's "
+            "configuration directory.",
+        ),
+    ] = None,
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Listen beyond this machine without any API key.")
     ] = False,
@@ -73,26 +83,27 @@ def serve(
 ) -> None:
     """Serve the OpenAI Realtime protocol. Pulls missing models first.
 
-    Everything can also be set in the environment (ANTIPHON_HOST, ANTIPHON_PORT, ANTIPHON_API_KEYS, …); flags win.
-    Ctrl-C lets sessions end, a second Ctrl-C stops at once.
+    Everything can be set in a file (`antiphon init`) and in the environment (ANTIPHON_HOST, ANTIPHON_API_KEYS, …);
+    the environment wins over the file, flags over both. Ctrl-C lets sessions end, a second Ctrl-C stops at once.
+    SIGHUP reads the configuration again, for new sessions.
     """
-    from antiphon.engines.base import EngineError  # noqa: PLC0415 - keeps `antiphon --help` fast
+    from antiphon.config import load_configuration  # noqa: PLC0415 - keeps `antiphon --help` fast
+    from antiphon.engines.base import EngineError  # noqa: PLC0415
     from antiphon.models import ModelError  # noqa: PLC0415
     from antiphon.server.logs import configure_logs  # noqa: PLC0415
 
-    _set("HOST", host)
-    _set("PORT", port)
-    _set("ENGINES__PRESET", engines)
-    _set("LOG__LEVEL", log_level)
-    _set("LOG__FORMAT", log_format)
-    _set("ALLOW_ANONYMOUS", "true" if allow_anonymous else None)
-    if llm is not None:
-        file = Path(llm).expanduser()
-        _set(
-            "ENGINES__LLM__OPTIONS__MODEL",
-            f"file:{file.resolve()}" if file.suffix == ".gguf" and ":" not in llm else llm,
-        )
-    settings = _read_settings()
+    flags = _flags(
+        {
+            "--host": ("host", host),
+            "--port": ("port", port),
+            "--engines": ("engines.preset", engines and engines.value),
+            "--llm": ("engines.llm.options.model", llm and _model(llm)),
+            "--log-level": ("log.level", log_level and log_level.value),
+            "--log-format": ("log.format", log_format and log_format.value),
+            "--allow-anonymous": ("allow_anonymous", allow_anonymous or None),
+        }
+    )
+    settings = _read_settings(config, flags)
     configure_logs(settings.log)
     sockets = _bind(settings)
     try:
@@ -102,34 +113,37 @@ def serve(
     if reload:
         for bound in sockets:
             bound.close()
-        _run_reloading(settings)
+        _run_reloading(settings, config, flags)
     else:
         from antiphon.server.run import run_server  # noqa: PLC0415 - needs what the checks above tell about
 
         address = sockets[0].getsockname()
-        failure = run_server(settings, sockets, lambda service: _greet(settings, service, address[1]))
+        failure = run_server(
+            settings,
+            sockets,
+            on_ready=lambda service: _greet(settings, service, address[1]),
+            reread=lambda: load_configuration(config, flags).settings,
+        )
         if failure is not None:
             raise _cannot_serve(failure)
 
 
-def _set(name: str, value: object) -> None:
-    """Put a flag into the environment, where settings are read from, in the process that `--reload` starts too."""
-    if value is not None:
-        os.environ[f"ANTIPHON_{name}"] = str(value)
+def _flags(given: Mapping[str, tuple[str, object]]) -> Flags:
+    return {flag: (tuple(path.split(".")), value) for flag, (path, value) in given.items() if value is not None}
 
 
-def _read_settings() -> Settings:
-    from pydantic import ValidationError  # noqa: PLC0415 - keeps `antiphon --help` fast
-    from pydantic_settings import SettingsError  # noqa: PLC0415
+def _model(llm: str) -> str:
+    file = Path(llm).expanduser()
+    return f"file:{file.resolve()}" if file.suffix == ".gguf" and ":" not in llm else llm
 
-    from antiphon.config import Settings, explain  # noqa: PLC0415
+
+def _read_settings(config: Path | None, flags: Flags) -> Settings:
+    from antiphon.config import ConfigError, load_configuration  # noqa: PLC0415 - keeps `antiphon --help` fast
 
     try:
-        return Settings()
-    except ValidationError as error:
-        raise _cannot_serve(explain(error), code=2) from error
-    except SettingsError as error:
-        raise _cannot_serve(f"{error}: {error.__cause__}", code=2) from error
+        return load_configuration(config, flags).settings
+    except ConfigError as error:
+        raise _cannot_serve(str(error), code=2) from error
 
 
 def _bind(settings: Settings) -> list[socket.socket]:
@@ -154,17 +168,21 @@ def _pull_models(settings: Settings) -> None:
     from antiphon.server.loading import required_models  # noqa: PLC0415
 
     store = ModelStore.default()
-    missing = store.missing(required_models(settings.engines))
+    missing = store.missing(required_models(settings))
     if missing:
         pull_with_progress(store, missing)
 
 
-def _run_reloading(settings: Settings) -> None:
+def _run_reloading(settings: Settings, config: Path | None, flags: Flags) -> None:
     import uvicorn  # noqa: PLC0415 - keeps `antiphon --help` fast
 
     import antiphon  # noqa: PLC0415
     from antiphon.server.run import uvicorn_options  # noqa: PLC0415
 
+    # The process that is started again and again has the environment only.
+    os.environ.update({"ANTIPHON_" + "__".join(path).upper(): str(value) for path, value in flags.values()})
+    if config is not None:
+        os.environ["ANTIPHON_CONFIG"] = str(config.resolve())
     options: dict[str, Any] = {**uvicorn_options(), "host": settings.host, "port": settings.port}
     package = Path(antiphon.__file__).parent
     uvicorn.run(
@@ -178,7 +196,7 @@ def _greet(settings: Settings, service: Service, port: int) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     from antiphon import __version__  # noqa: PLC0415
-    from antiphon.server.loading import engine_specs  # noqa: PLC0415
+    from antiphon.server.loading import engines_of  # noqa: PLC0415
     from antiphon.server.served_models import DEFAULT_ALIASES  # noqa: PLC0415
 
     console = Console(stderr=True)
@@ -191,14 +209,18 @@ def _greet(settings: Settings, service: Service, port: int) -> None:
     table.add_column(overflow="fold")
     table.add_row("Connect", escape(f"ws://{url}/v1/realtime"))
     table.add_row("", escape(f'OpenAI(base_url="http://{url}/v1", api_key="…").realtime.connect(model="gpt-realtime")'))
-    table.add_row("Model", escape(f"{service.models.names[0]}, also as {' and '.join(DEFAULT_ALIASES)}"))
-    table.add_row("Engines", escape(", ".join(engine.name for engine in engine_specs(settings.engines).values())))
+    first, *others = service.models.names
+    table.add_row("Model", escape(f"{first}, also as {' and '.join(DEFAULT_ALIASES)}"))
+    if others:
+        table.add_row("Others", escape(", ".join(others)))
+    engines = dict.fromkeys(engine.name for engine in engines_of(settings).values())
+    table.add_row("Engines", escape(", ".join(engines)))
     table.add_row("API keys", f"{len(settings.keys())} set" if settings.keys() else "none set: any key is accepted")
     console.print(f"\n[bold green]Antiphon {__version__} is ready.[/] Ctrl-C stops it.")
     console.print(table)
-    if settings.engines.preset == "stand-in":
+    if any(name.startswith("stand-in-") for name in engines):
         console.print("[bold yellow]Stand-in engines: replies are a script and a tone. For development only.[/]")
-    elif settings.engines.llm is None:
+    elif "llamacpp" in engines and settings.engines.llm is None and not settings.pipelines:
         console.print(
             "The embedded language model, SmolLM2-135M, is small talk, not sense. For a better one:\n"
             "  antiphon serve --llm FILE.gguf    (or hf:owner/repo/file.gguf; in the environment, "

@@ -56,9 +56,7 @@ def transcribe(
     """
     import asyncio  # noqa: PLC0415 - keeps `antiphon --help` fast
 
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from antiphon.config import explain  # noqa: PLC0415
+    from antiphon.config import ConfigError  # noqa: PLC0415
     from antiphon.engines.base import EngineError  # noqa: PLC0415
     from antiphon.models import ModelError  # noqa: PLC0415
 
@@ -67,8 +65,8 @@ def transcribe(
     except (EngineError, ModelError) as error:
         typer.echo(f"antiphon transcribe: {error.message}", err=True)
         raise typer.Exit(1) from error
-    except ValidationError as error:
-        typer.echo(f"antiphon transcribe: {explain(error)}", err=True)
+    except ConfigError as error:
+        typer.echo(f"antiphon transcribe: {error}", err=True)
         raise typer.Exit(2) from error
     if as_json:
         typer.echo(json.dumps([asdict(transcript) for transcript in transcripts], indent=2, ensure_ascii=False))
@@ -153,13 +151,14 @@ async def _load_engine() -> Transcriber:
     import os  # noqa: PLC0415
 
     from antiphon.cli.models import pull_with_progress  # noqa: PLC0415
-    from antiphon.config import Settings  # noqa: PLC0415
+    from antiphon.config import load_configuration  # noqa: PLC0415
+    from antiphon.config.resolved import pipeline_plans  # noqa: PLC0415
     from antiphon.engines.base import EngineContext, Transcriber  # noqa: PLC0415
     from antiphon.engines.registry import find_engine  # noqa: PLC0415
     from antiphon.models import ModelStore  # noqa: PLC0415
-    from antiphon.server.loading import engine_specs  # noqa: PLC0415
 
-    spec = engine_specs(Settings().engines)["transcription"]
+    default = next(iter(pipeline_plans(load_configuration().settings).values()))
+    spec = default.engines["transcription"][0]
     engine, store = find_engine(spec.name, Transcriber), ModelStore.default()
     if missing := store.missing(engine.required_models):
         pull_with_progress(store, missing)

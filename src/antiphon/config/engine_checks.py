@@ -18,7 +18,7 @@ from antiphon.config.pipelines import (
     PipelineSettings,
 )
 from antiphon.config.problems import nearest, read_mistake
-from antiphon.config.resolved import EnginePlan, engine_plan
+from antiphon.config.resolved import EnginePlan, base_plan, engine_plan
 from antiphon.engines.base import (
     Denoiser,
     Engine,
@@ -65,7 +65,7 @@ def check_engines(raw: Mapping[str, Any]) -> Iterator[Finding]:
         choice = getattr(base, role)
         if choice is not None:
             yield from _check(base, role, choice, ("engines", role), base_raw[role], is_base=True)
-        elif not pipelines:
+        elif not pipelines and base_plan(base, role) is not None:
             yield from _check(base, role, EngineChoice(), ("engines", "preset"), None, is_base=True)
     if not isinstance(pipelines, Mapping):
         return

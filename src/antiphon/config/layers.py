@@ -151,17 +151,20 @@ def read_environment() -> tuple[EnvironmentLayer, list[Problem]]:
         elif near := nearest(path[0], Settings.model_fields):
             # Others are not ours: Kubernetes, e.g., tells of its services in such variables.
             problems.append(Problem(name, (), "there is no such setting", f"{PREFIX}{near.upper()}"))
-    try:
-        data = EnvSettingsSource(Settings)()
-    except SettingsError as error:
-        broken = [name for name in variables.values() if f'"{_field(name)}"' in str(error)]
-        what = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
-        return EnvironmentLayer(), [*problems, Problem(" or ".join(broken), (), what)]
-    return EnvironmentLayer(data, variables), problems
-
-
-def _field(variable: str) -> str:
-    return variable[len(PREFIX) :].lower().partition("__")[0]
+    source = EnvSettingsSource(Settings)
+    while True:
+        try:
+            return EnvironmentLayer(source(), variables), problems
+        except SettingsError as error:
+            # The message names the setting, e.g. "limits", of which one variable is no JSON.
+            broken = [path for path in variables if f'"{path[0]}"' in str(error)]
+            if not broken:
+                return EnvironmentLayer(), [*problems, Problem("", (), str(error))]
+            names = [variables.pop(path) for path in broken]
+            what = f"is not what is wanted here, or no JSON: {error.__cause__}"
+            problems.append(Problem(" or ".join(names), (), what))
+            left = {name: value for name, value in source.env_vars.items() if name.upper() not in set(names)}
+            source.env_vars = left
 
 
 def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from antiphon.config.document import KeyPath
 from antiphon.config.engine_checks import Finding, check_engines
 from antiphon.config.layers import FlagLayer, Layer, find_file, merged, read_environment, read_file
 from antiphon.config.problems import ConfigError, Problem, nearest, read_mistake
-from antiphon.config.settings import Settings
+from antiphon.config.settings import MergedSettings, Settings
 
 Flags = Mapping[str, tuple[tuple[str, ...], Any]]
 """Command line flags: name, e.g. "--port", to the path of the setting and its value."""
@@ -65,7 +65,7 @@ def load_configuration(file: Path | None = None, flags: Flags | None = None) -> 
         raw = merged(raw, layer.data)
     settings = None
     try:
-        settings = Settings(**raw)
+        settings = MergedSettings(**raw)
     except ValidationError as error:
         mistakes = (read_mistake(raw, flaw) for flaw in error.errors(include_url=False))
         problems += [
@@ -103,11 +103,9 @@ def _variable(path: KeyPath) -> str:
 
 def _has(data: Any, path: KeyPath) -> bool:
     for part in path:
-        if (isinstance(data, list) and isinstance(part, int) and part < len(data)) or (
-            isinstance(data, dict) and part in data
-        ):
+        try:
             data = data[part]
-        else:
+        except (KeyError, IndexError, TypeError):  # TypeError: a word or a number, which has no parts
             return False
     return True
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from antiphon.config.limits import LimitSettings
 from antiphon.session.config import SemanticVad, ServerVad
 
-ROLES = ("vad", "turn", "denoise", "transcription", "llm", "tts")
+ROLES = ("vad", "transcription", "llm", "tts", "turn", "denoise")
 OPTIONAL_ROLES = frozenset({"turn", "denoise"})
 CHAIN_ROLES = frozenset({"transcription", "llm", "tts"})
 """Roles that may have several engines, each of which stands in for those before it."""

@@ -22,8 +22,9 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from antiphon.config.addresses import is_loopback
 from antiphon.config.limits import LimitSettings
 from antiphon.config.pipelines import EngineSettings, PipelineSettings
 from antiphon.engines.base import EngineError
@@ -222,6 +223,23 @@ class Settings(BaseSettings):
         return _keys(self.api_keys, self.api_keys_file)
 
 
+class MergedSettings(Settings):
+    """Settings that were read before: nothing is added from the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return what was given as the only source."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
 def _keys(keys: tuple[SecretStr, ...], file: Path | None) -> list[str]:
     found = [key.get_secret_value() for key in keys]
     if file is not None:
@@ -231,23 +249,3 @@ def _keys(keys: tuple[SecretStr, ...], file: Path | None) -> list[str]:
             raise ValueError(f"the file of API keys, {file}, cannot be read: {error}") from error
         found += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return found
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach `host`: "localhost" or a loopback address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def explain(error: Any) -> str:
-    """Return what is wrong with the settings, a line for each mistake, naming the environment variable."""
-    lines = []
-    for mistake in error.errors(include_url=False, include_input=False):
-        variable = "__".join(str(part).upper() for part in mistake["loc"])
-        message = mistake["msg"].removeprefix("Value error, ")
-        lines.append(f"ANTIPHON_{variable}: {message}" if variable else message)
-    return "\n".join(lines)

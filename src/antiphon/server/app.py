@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
 from antiphon import __version__
-from antiphon.config import Settings
+from antiphon.config import Settings, load_configuration
 from antiphon.protocol.errors import ProtocolError
 from antiphon.server.calls import Calls, add_call_routes
 from antiphon.server.client_secrets import ClientSecrets, add_client_secret_routes
@@ -70,8 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def app_from_environment() -> FastAPI:
-    """Return the application with the settings of the environment, for `--reload`."""
-    settings = Settings()
+    """Return the application with the settings of the file and the environment, for `--reload`."""
+    settings = load_configuration().settings
     configure_logs(settings.log)
     return create_app(settings)
 

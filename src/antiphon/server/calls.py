@@ -19,6 +19,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from antiphon.config import is_loopback
+from antiphon.pipeline.reply import Pipeline
 from antiphon.protocol.errors import ProtocolError, missing_parameter
 from antiphon.server.bodies import MAX_BODY_BYTES, TooLargeError, parse_json_object, read_body
 from antiphon.server.client_secrets import ClientSecret
@@ -99,11 +100,11 @@ class Calls:
         with ExitStack() as held:
             models = held.enter_context(self._service.slot())
             offer = parse_offer(wish.sdp)
-            settings = self._service.settings
-            start = start_session(
-                models, instructions=settings.instructions, model=wish.model, session=_session_of(wish)
-            )
-            live, answer = await self._answer(offer, start, wish)
+            start = start_session(models, model=wish.model, session=_session_of(wish))
+            held.enter_context(start.pipeline.place())
+            pipeline = await start.pipeline.open()
+            held.callback(start.pipeline.release)
+            live, answer = await self._answer(offer, start, pipeline, wish)
             held.callback(self._live.pop, live.call.id)
             self._live[live.call.id] = live
             task = asyncio.create_task(self._run(live, start, held.pop_all()), name="call")
@@ -134,7 +135,7 @@ class Calls:
         if self._network is not None:
             await self._network.close()
 
-    async def _answer(self, offer: Offer, start: Start, wish: Wish) -> tuple[_LiveCall, str]:
+    async def _answer(self, offer: Offer, start: Start, pipeline: Pipeline, wish: Wish) -> tuple[_LiveCall, str]:
         from antiphon.transports.webrtc.call import Call  # noqa: PLC0415 - see _WEBRTC
         from antiphon.transports.webrtc.network import Network, NoPortError  # noqa: PLC0415
 
@@ -143,9 +144,9 @@ class Calls:
             self._network = Network(service.settings.webrtc, loopback=is_loopback(service.settings.host))
         call = Call(offer, self._network, service.metrics)
         session = Session(
-            start.pipeline,
+            pipeline,
             start.config,
-            limits=service.settings.limits.session_limits(),
+            limits=start.pipeline.limits,
             emit=call.emit,
             same_model=partial(service.ready_models().means, pipeline=start.pipeline),
             observer=service.metrics,

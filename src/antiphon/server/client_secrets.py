@@ -179,5 +179,5 @@ def effective_session(service: Service, session: SessionObject) -> dict[str, Any
         UnavailableError: the models are not loaded.
     """
     models = service.ready_models()
-    config = start_session(models, instructions=service.settings.instructions, session=session).config
+    config = start_session(models, session=session).config
     return config.wire(new_id("sess"), 0)

@@ -1,57 +1,100 @@
-"""From settings to a loaded pipeline."""
+"""From pipelines as they were planned to the engines that they need."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from antiphon.config import EngineChoice, EngineSettings
+from antiphon.config.engine_checks import ROLE_CLASSES
+from antiphon.config.resolved import EnginePlan, PipelinePlan, pipeline_plans
+from antiphon.config.settings import Settings
 from antiphon.engines.base import Engine, EngineError
 from antiphon.engines.registry import find_engine
-from antiphon.models import CATALOG, ModelStore
+from antiphon.models import CATALOG
 from antiphon.models.catalog import is_reference
-from antiphon.pipeline.cascade import EMBEDDED, STAND_IN, Cascade, CascadeSpec, EngineSpec, load_cascade
+from antiphon.pipeline.cascade import CorePlan
+from antiphon.server.engine_pool import EngineKey, options_text, raise_failures
 
-PIPELINE_NAMES = {"embedded": "antiphon-embedded", "stand-in": "antiphon-stand-in"}
-"""What the model of each preset is called."""
-
-_PRESETS = {"embedded": EMBEDDED, "stand-in": STAND_IN}
+EngineKeys = Mapping[str, tuple[EngineKey, ...]]
+"""The engines of a pipeline by role; several are a chain of fallbacks."""
 
 
-def cascade_spec(settings: EngineSettings) -> CascadeSpec:
-    """Return the preset's engines with the settings' changes.
+@dataclass(frozen=True, slots=True)
+class ServingPlan:
+    """The engines of all pipelines, each engine once.
+
+    Attributes:
+        keys: by pipeline and role.
+        idle_s: how long an engine may be idle before it is unloaded, in s; those that are kept are not there.
+    """
+
+    keys: Mapping[str, EngineKeys]
+    idle_s: Mapping[EngineKey, float]
+
+    @property
+    def all_keys(self) -> set[EngineKey]:
+        """Every engine."""
+        return {key for keys in self.keys.values() for chain in keys.values() for key in chain}
+
+
+def serving_plan(pipelines: Iterable[PipelinePlan], cores: int | None = None) -> ServingPlan:
+    """Return which engines the pipelines need, with the CPU threads of each.
+
+    An engine that is used by several pipelines has the most cores that one of them gives it, and stays for as long as
+    one of them keeps it. Engines without cores of their own share those that `CorePlan` has for their role.
+
+    Args:
+        pipelines: to serve.
+        cores: of this machine; counted if None.
 
     Raises:
-        EngineError: the preset has no engine in a role that is changed, and none is named.
+        EngineError: an engine is not installed, or is of another role. One error tells of all.
     """
-    spec = _PRESETS[settings.preset]
-    changes = {}
-    for role in _roles():
-        choice: EngineChoice | None = getattr(settings, role)
-        if choice is not None:
-            changes[role] = _changed(getattr(spec, role), choice, role)
-    return dataclasses.replace(spec, **changes)
+    pipelines = list(pipelines)
+    machine = CorePlan.of(cores or os.cpu_count() or 1)
+    users: dict[tuple[str, str, str], list[EnginePlan]] = {}
+    for pipeline in pipelines:
+        for role, chain in pipeline.engines.items():
+            for plan in chain:
+                users.setdefault(_identity(role, plan), []).append(plan)
+    remote, failures = set(), []
+    for identity in users:
+        role, name, _ = identity
+        try:
+            if find_engine(name, ROLE_CLASSES[role]).remote:
+                remote.add(identity)
+        except EngineError as error:
+            failures.append(error)
+    raise_failures(failures)
+    found: dict[tuple[str, str, str], EngineKey] = {}
+    idle_s: dict[EngineKey, float] = {}
+    for identity, plans in users.items():
+        given = [plan.cores for plan in plans if plan.cores is not None]
+        sharers = [
+            other
+            for other, theirs in users.items()
+            if other[0] == identity[0] and other not in remote and all(plan.cores is None for plan in theirs)
+        ]
+        share = max(1, getattr(machine, identity[0]) // max(1, len(sharers)))
+        key = found[identity] = EngineKey.of(plans[0], max(given) if given else share)
+        patience = [plan.idle_unload_s for plan in plans if plan.idle_unload_s is not None]
+        if len(patience) == len(plans):
+            idle_s[key] = max(patience)
+    keys = {
+        pipeline.name: {
+            role: tuple(found[_identity(role, plan)] for plan in chain) for role, chain in pipeline.engines.items()
+        }
+        for pipeline in pipelines
+    }
+    return ServingPlan(keys, idle_s)
 
 
-def _changed(preset: EngineSpec | None, choice: EngineChoice, role: str) -> EngineSpec:
-    name = choice.name or (preset.name if preset else None)
-    if name is None:
-        message = f"the preset has no engine for {role}: name one with ANTIPHON_ENGINES__{role.upper()}__NAME"
-        raise EngineError(message, code="unknown_engine")
-    return EngineSpec(name, choice.options, choice.cores)
+def _identity(role: str, plan: EnginePlan) -> tuple[str, str, str]:
+    return role, plan.name, options_text(plan)
 
 
-def _roles() -> list[str]:
-    return [field.name for field in dataclasses.fields(CascadeSpec)]
-
-
-def engine_specs(settings: EngineSettings) -> dict[str, EngineSpec]:
-    """Return the engine of each role that has one."""
-    spec = cascade_spec(settings)
-    return {role: engine for role in _roles() if (engine := getattr(spec, role)) is not None}
-
-
-def models_of(engine: EngineSpec) -> tuple[str, ...]:
+def models_of(engine: EnginePlan) -> tuple[str, ...]:
     """Return the models that have to be pulled for an engine: its own, or the one that its option `model` names.
 
     An option that is neither in the catalog nor a reference is the engine's own affair, e.g. the path of a file.
@@ -66,22 +109,24 @@ def models_of(engine: EngineSpec) -> tuple[str, ...]:
     return (chosen,) if chosen in CATALOG or is_reference(chosen) else ()
 
 
-def required_models(settings: EngineSettings) -> list[str]:
+def engines_of(settings: Settings) -> dict[str, EnginePlan]:
+    """Return every engine of all pipelines, each once, by its role (`llm`), or by pipeline and role (`my-voice.llm`)
+    where there are several pipelines, and its place in a chain (`tts[1]`)."""
+    plans = pipeline_plans(settings)
+    found: dict[tuple[str, str, str], tuple[str, EnginePlan]] = {}
+    for pipeline in plans.values():
+        for role, chain in pipeline.engines.items():
+            label = role if len(plans) == 1 else f"{pipeline.name}.{role}"
+            for index, plan in enumerate(chain):
+                place = label if len(chain) == 1 else f"{label}[{index}]"
+                found.setdefault(_identity(role, plan), (place, plan))
+    return dict(found.values())
+
+
+def required_models(settings: Settings) -> list[str]:
     """Return the models that have to be pulled for all engines.
 
     Raises:
         EngineError: an engine is not installed.
     """
-    return list(dict.fromkeys(name for engine in engine_specs(settings).values() for name in models_of(engine)))
-
-
-async def load_pipeline(settings: EngineSettings, on_ready: Callable[[str], None]) -> Cascade:
-    """Load the engines and warm them up; `on_ready` is told each role that is warm.
-
-    Raises:
-        EngineError: an engine cannot be loaded.
-        ModelError: a model is missing or damaged.
-    """
-    return await load_cascade(
-        PIPELINE_NAMES[settings.preset], cascade_spec(settings), models=ModelStore.default(), on_ready=on_ready
-    )
+    return list(dict.fromkeys(name for engine in engines_of(settings).values() for name in models_of(engine)))

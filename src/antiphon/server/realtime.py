@@ -8,7 +8,6 @@ from functools import partial
 import structlog
 from starlette.websockets import WebSocket
 
-from antiphon.pipeline.reply import Pipeline
 from antiphon.protocol.dialects import Dialect, Ga
 from antiphon.protocol.errors import ProtocolError
 from antiphon.server.calls import secret_of, serve_sideband
@@ -17,6 +16,7 @@ from antiphon.server.dialects import choose_dialect, heard_at_16_khz, names_depl
 from antiphon.server.errors import error_response
 from antiphon.server.security import chosen_subprotocol
 from antiphon.server.served_models import ServedModels
+from antiphon.server.served_pipeline import ServedPipeline
 from antiphon.server.service import Service, UnavailableError
 from antiphon.server.starting import Start, asks_for_timeline, start_session, wrong_type
 from antiphon.session.config import SessionConfig, SessionType
@@ -55,8 +55,16 @@ async def realtime(websocket: WebSocket) -> None:
         return
     try:
         with service.slot() as models:
-            await websocket.accept(chosen_subprotocol(websocket.scope["subprotocols"]))
-            await _serve(websocket, service, models)
+            try:
+                opening = read_opening(websocket, models)
+                start = _start(models, opening, secret_of(websocket))
+            except ProtocolError as error:
+                await _accept(websocket)
+                await _refuse(websocket, service, error)
+                return
+            with start.pipeline.place():
+                await _accept(websocket)
+                await _serve(websocket, service, models, opening, start)
     except UnavailableError as refusal:
         service.metrics.refused.labels(str(refusal.error.code)).inc()
         _log.warning("connection refused", reason=refusal.error.message)
@@ -64,30 +72,39 @@ async def realtime(websocket: WebSocket) -> None:
         await websocket.send_denial_response(error_response(503, refusal.error, headers))
 
 
-async def _serve(websocket: WebSocket, service: Service, models: ServedModels) -> None:
+async def _accept(websocket: WebSocket) -> None:
+    await websocket.accept(chosen_subprotocol(websocket.scope["subprotocols"]))
+
+
+async def _refuse(websocket: WebSocket, service: Service, error: ProtocolError) -> None:
+    service.metrics.refused.labels(str(error.code)).inc()
+    _log.warning("session refused", code=error.code, reason=error.message)
+    await WebSocketConnection(websocket, Ga(), service.metrics).refuse(error)
+
+
+async def _serve(websocket: WebSocket, service: Service, models: ServedModels, opening: Opening, start: Start) -> None:
     try:
-        opening = read_opening(websocket, models)
-        start = _start(models, opening, secret_of(websocket), service.settings.instructions)
-    except ProtocolError as error:
-        service.metrics.refused.labels(str(error.code)).inc()
-        _log.warning("session refused", code=error.code, reason=error.message)
-        await WebSocketConnection(websocket, Ga(), service.metrics).refuse(error)
+        pipeline = await start.pipeline.open()
+    except UnavailableError as refusal:
+        await _refuse(websocket, service, refusal.error)
         return
-    connection = WebSocketConnection(websocket, opening.dialect, service.metrics)
-    pipeline = start.pipeline
-    session = Session(
-        pipeline,
-        _as_opened(start.config, opening),
-        limits=service.settings.limits.session_limits(),
-        emit=connection.emit,
-        same_model=partial(_same_model, models, pipeline),
-        observer=service.metrics,
-        tells_timeline=opening.timeline,
-    )
-    with service.running(session), structlog.contextvars.bound_contextvars(session_id=session.id):
-        _log.info("session opened", type=opening.type, model=pipeline.name, client=_client(websocket))
-        reason = await connection.run(session)
-        _log.info("session closed", reason=reason)
+    try:
+        connection = WebSocketConnection(websocket, opening.dialect, service.metrics)
+        session = Session(
+            pipeline,
+            _as_opened(start.config, opening),
+            limits=start.pipeline.limits,
+            emit=connection.emit,
+            same_model=partial(_same_model, models, start.pipeline),
+            observer=service.metrics,
+            tells_timeline=opening.timeline,
+        )
+        with service.running(session), structlog.contextvars.bound_contextvars(session_id=session.id):
+            _log.info("session opened", type=opening.type, model=pipeline.name, client=_client(websocket))
+            reason = await connection.run(session)
+            _log.info("session closed", reason=reason)
+    finally:
+        start.pipeline.release()
     service.metrics.sessions.labels(opening.type, reason).inc()
 
 
@@ -120,14 +137,14 @@ def _as_opened(config: SessionConfig, opening: Opening) -> SessionConfig:
     return heard_at_16_khz(config) if opening.sixteen_kilohertz else config
 
 
-def _start(models: ServedModels, opening: Opening, secret: ClientSecret | None, instructions: str) -> Start:
+def _start(models: ServedModels, opening: Opening, secret: ClientSecret | None) -> Start:
     session = secret.session if secret is not None else None
     if session is not None and session["type"] != opening.type:
         raise wrong_type(session["type"], opening.type)
-    return start_session(models, instructions=instructions, type=opening.type, model=opening.model, session=session)
+    return start_session(models, type=opening.type, model=opening.model, session=session)
 
 
-def _same_model(models: ServedModels, pipeline: Pipeline, name: str) -> bool:
+def _same_model(models: ServedModels, pipeline: ServedPipeline, name: str) -> bool:
     return models.means(name, pipeline)
 
 

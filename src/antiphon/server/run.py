@@ -16,12 +16,14 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from antiphon.config import Settings
+from antiphon.config import ConfigError, Settings
 from antiphon.server.app import create_app
 from antiphon.server.service import Service
 from antiphon.server.websocket_protocol import MAX_FRAME_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_RELOAD: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""Not on Windows."""
 
 _log = structlog.get_logger(__name__)
 
@@ -60,16 +62,22 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def run_server(settings: Settings, sockets: list[socket.socket], on_ready: Callable[[Service], None]) -> str | None:
+def run_server(
+    settings: Settings,
+    sockets: list[socket.socket],
+    on_ready: Callable[[Service], None],
+    reread: Callable[[], Settings] | None = None,
+) -> str | None:
     """Serve on `sockets` until a signal comes, and return None, or why the models could not be loaded.
 
     Args:
         settings: of the server.
         sockets: from `bind`.
         on_ready: called once when the models are warm.
+        reread: returns the settings anew on SIGHUP, or raises ConfigError; None to leave SIGHUP alone.
     """
     app = create_app(settings)
-    server = RealtimeServer(app, on_ready)
+    server = RealtimeServer(app, on_ready, reread)
     server.run(sockets)
     return server.failure
 
@@ -95,11 +103,15 @@ def uvicorn_options() -> dict[str, Any]:
 class RealtimeServer(uvicorn.Server):
     """uvicorn's server, which drains sessions before it stops and does not die of the signal that stopped it."""
 
-    def __init__(self, app: FastAPI, on_ready: Callable[[Service], None]) -> None:
+    def __init__(
+        self, app: FastAPI, on_ready: Callable[[Service], None], reread: Callable[[], Settings] | None = None
+    ) -> None:
         super().__init__(uvicorn.Config(app, **uvicorn_options()))
         self.failure: str | None = None
         self._app = app
         self._on_ready = on_ready
+        self._reread = reread
+        self._reload_wanted = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and see to what happens when the models are loaded."""
@@ -108,13 +120,18 @@ class RealtimeServer(uvicorn.Server):
             for listening in server.sockets:
                 address, port = listening.getsockname()[:2]
                 _log.info("listening", address=address, port=port)
-        self._watcher = asyncio.create_task(self._watch_loading())
+        self._loop = asyncio.get_running_loop()
+        self._watchers = [asyncio.create_task(self._watch_loading())]
+        if self._reread is not None and _RELOAD is not None:
+            self._watchers.append(asyncio.create_task(self._watch_reloads(self._reread)))
+            signal.signal(_RELOAD, self.handle_reload)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop to listen, let sessions end, then close what is left."""
         for server in self.servers:
             server.close()
-        self._watcher.cancel()
+        for watcher in self._watchers:
+            watcher.cancel()
         await self._service.drain()
         await super().shutdown(sockets)
         _log.info("stopped")
@@ -123,6 +140,8 @@ class RealtimeServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Handle signals while serving. uvicorn's own raises them again at the end, which is no exit code 0."""
         previous = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        if _RELOAD is not None:
+            previous[_RELOAD] = signal.getsignal(_RELOAD)
         try:
             yield
         finally:
@@ -136,10 +155,29 @@ class RealtimeServer(uvicorn.Server):
             os._exit(128 + sig)
         self.should_exit = True
 
+    def handle_reload(self, sig: int, frame: FrameType | None) -> None:
+        """Read the configuration again."""
+        del sig, frame
+        self._loop.call_soon_threadsafe(self._reload_wanted.set)
+
     @property
     def _service(self) -> Service:
         service: Service = self._app.state.service
         return service
+
+    async def _watch_reloads(self, reread: Callable[[], Settings]) -> None:
+        await self._service.loaded.wait()
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            try:
+                settings = await asyncio.to_thread(reread)
+            except ConfigError as error:
+                for problem in error.problems:
+                    _log.error("configuration refused", problem=str(problem))
+                _log.error("not reloaded: the old configuration stays in force")
+                continue
+            await self._service.reload(settings)
 
     async def _watch_loading(self) -> None:
         service = self._service

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from antiphon.config import is_loopback
+from antiphon.config.addresses import is_loopback
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 """Browsers cannot set headers on a WebSocket, so they send their key as a subprotocol with this prefix."""

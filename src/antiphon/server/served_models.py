@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from antiphon.pipeline.reply import Pipeline
 from antiphon.protocol.errors import ProtocolError
+from antiphon.server.served_pipeline import ServedPipeline
 
 DEFAULT_ALIASES = ("gpt-realtime*", "gpt-4o*-realtime*")
 """Names that OpenAI's clients ask for unless told otherwise; they mean the default model."""
@@ -24,7 +24,7 @@ class ServedModels:
         created: Unix time, s, told to clients as the models' date.
     """
 
-    def __init__(self, pipelines: Mapping[str, Pipeline], created: int) -> None:
+    def __init__(self, pipelines: Mapping[str, ServedPipeline], created: int) -> None:
         self._pipelines = dict(pipelines)
         self._created = created
 
@@ -34,35 +34,44 @@ class ServedModels:
         return list(self._pipelines)
 
     @property
-    def default(self) -> Pipeline:
+    def default(self) -> ServedPipeline:
         """The model that is meant when none is named."""
         return next(iter(self._pipelines.values()))
 
-    def resolve(self, name: str | None) -> Pipeline:
-        """Return the model that a client asked for; None and OpenAI's own names mean the default one.
+    def resolve(self, name: str | None) -> ServedPipeline:
+        """Return the model that a client asked for, by its name or an alias; None and OpenAI's own names mean the
+        default one.
 
         Raises:
             ProtocolError: "model_not_found" for any other name, "invalid_value" for one that only transcribes.
         """
         if not name:
             return self.default
-        if name in self._pipelines:
-            return self._pipelines[name]
+        if own := self._own(name):
+            return own
         if any(fnmatchcase(name, pattern) for pattern in TRANSCRIPTION_MODELS):
             message = f'Model "{name}" is a transcription model and cannot be used as the realtime session model'
             raise ProtocolError(message, code="invalid_value", param="model")
         if any(fnmatchcase(name, pattern) for pattern in DEFAULT_ALIASES):
             return self.default
-        served = ", ".join(f"`{known}`" for known in (*self._pipelines, *DEFAULT_ALIASES))
+        known = (alias for pipeline in self._pipelines.values() for alias in (pipeline.name, *pipeline.aliases))
+        served = ", ".join(f"`{name}`" for name in (*known, *DEFAULT_ALIASES))
         message = f"The model `{name}` does not exist. This server has: {served}."
         raise ProtocolError(message, code="model_not_found", param="model")
 
-    def resolve_transcription(self, name: str | None) -> Pipeline:
+    def resolve_transcription(self, name: str | None) -> ServedPipeline:
         """Return the model whose transcriber serves a transcription session.
 
         Clients name a transcription model there, if anything, so a name that is not served means the default model.
         """
-        return self._pipelines.get(name or "", self.default)
+        return self._own(name or "") or self.default
+
+    def _own(self, name: str) -> ServedPipeline | None:
+        if name in self._pipelines:
+            return self._pipelines[name]
+        aliases = [(alias, pipeline) for pipeline in self._pipelines.values() for alias in pipeline.aliases]
+        exact = next((pipeline for alias, pipeline in aliases if alias == name), None)
+        return exact or next((pipeline for alias, pipeline in aliases if fnmatchcase(name, alias)), None)
 
     def serves(self, name: str) -> bool:
         """Return whether a client may ask for `name`."""
@@ -72,7 +81,7 @@ class ServedModels:
             return False
         return True
 
-    def means(self, name: str, pipeline: Pipeline) -> bool:
+    def means(self, name: str, pipeline: ServedPipeline) -> bool:
         """Return whether a client that says `name` means `pipeline`."""
         try:
             return self.resolve(name) is pipeline
@@ -83,13 +92,13 @@ class ServedModels:
         """Return OpenAI's list of models, each with its voices and aliases beside OpenAI's keys."""
         return {"object": "list", "data": [self._entry(pipeline) for pipeline in self._pipelines.values()]}
 
-    def _entry(self, pipeline: Pipeline) -> dict[str, Any]:
+    def _entry(self, pipeline: ServedPipeline) -> dict[str, Any]:
         return {
             "id": pipeline.name,
             "object": "model",
             "created": self._created,
             "owned_by": "antiphon",
-            "aliases": list(DEFAULT_ALIASES) if pipeline is self.default else [],
+            "aliases": [*pipeline.aliases, *(DEFAULT_ALIASES if pipeline is self.default else ())],
             "voices": [
                 {"name": voice.name, "description": voice.description, "languages": list(voice.languages)}
                 for voice in pipeline.voices

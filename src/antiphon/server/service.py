@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from antiphon.config import Settings
+from antiphon.config.engine_checks import check_pipeline_voice
+from antiphon.config.resolved import pipeline_plans
 from antiphon.engines.base import EngineError
-from antiphon.models import ModelError
-from antiphon.pipeline.cascade import Cascade
-from antiphon.protocol.errors import ProtocolError
-from antiphon.server.loading import engine_specs, load_pipeline
+from antiphon.models import ModelError, ModelStore
+from antiphon.server.engine_pool import EngineKey, EnginePool, raise_failures
+from antiphon.server.loading import engines_of, serving_plan
 from antiphon.server.metrics import Metrics
 from antiphon.server.served_models import ServedModels
+from antiphon.server.served_pipeline import ServedPipeline, unavailable
+from antiphon.server.served_pipeline import UnavailableError as UnavailableError
 from antiphon.session.session import Session
 
 _CLOSE_S = 5.0
@@ -29,13 +33,22 @@ State = Literal["starting", "ready", "failed", "draining"]
 _log = structlog.get_logger(__name__)
 
 
-class UnavailableError(Exception):
-    """No session can be opened now. `error` says why."""
+_AT_START = ("host", "port", "api_keys", "api_keys_file", "allow_anonymous", "allowed_origins", "log", "webrtc")
+"""Settings that only count when the server starts."""
 
-    def __init__(self, error: ProtocolError, retry_after_s: int) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.retry_after_s = retry_after_s
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What is served under one configuration.
+
+    Attributes:
+        kept: engines that it holds for as long as it is in force.
+        idle_s: how long its other engines may be idle, in s.
+    """
+
+    models: ServedModels
+    kept: Collection[EngineKey]
+    idle_s: Mapping[EngineKey, float]
 
 
 class Service:
@@ -53,9 +66,9 @@ class Service:
         self.state: State = "starting"
         self.failure: str | None = None
         self.loaded = asyncio.Event()
-        self._waiting_for = list(engine_specs(settings.engines))
-        self._pipeline: Cascade | None = None
-        self._models: ServedModels | None = None
+        self._waiting_for = list(engines_of(settings))
+        self._pool = EnginePool(ModelStore.default())
+        self._offer: _Offer | None = None
         self._sessions: set[Session] = set()
         self._reserved = 0
         self._idle = asyncio.Event()
@@ -64,27 +77,100 @@ class Service:
     @property
     def models(self) -> ServedModels | None:
         """The served models, once they are ready."""
-        return self._models
+        return None if self._offer is None else self._offer.models
+
+    @property
+    def engines(self) -> EnginePool:
+        """The engines in memory."""
+        return self._pool
 
     async def load(self) -> None:
         """Load and warm up the engines."""
         started = time.monotonic()
         try:
-            self._pipeline = await load_pipeline(self.settings.engines, self._waiting_for.remove)
+            self._take(await self._prepare(self.settings))
         except (EngineError, ModelError) as error:
             self._fail(error.message)
         except Exception as error:  # noqa: BLE001 - a broken engine of a third party must not leave the server waiting
             _log.exception("loading failed")
             self._fail(f"{type(error).__name__}: {error}")
         else:
-            self._models = ServedModels({self._pipeline.name: self._pipeline}, created=int(time.time()))
             if self.state == "starting":
                 self.state = "ready"
             if self.settings.engines.preset == "stand-in":
                 _log.warning("stand-in engines: replies are a script and a tone, there are no models")
-            _log.info("ready", models=self._models.names, seconds=round(time.monotonic() - started, 2))
+            _log.info("ready", models=self._names(), seconds=round(time.monotonic() - started, 2))
         finally:
             self.loaded.set()
+
+    async def reload(self, settings: Settings) -> bool:
+        """Serve new sessions under other settings; those that run keep theirs. Engines that both need stay loaded.
+
+        Returns whether it was done; if not, the log says why, and everything stays as it was.
+        """
+        if self.state != "ready":
+            _log.warning("not reloaded: the server is not ready", state=self.state)
+            return False
+        restart = [name for name in _AT_START if getattr(settings, name) != getattr(self.settings, name)]
+        settings = settings.model_copy(update={name: getattr(self.settings, name) for name in _AT_START})
+        try:
+            offer = await self._prepare(settings)
+        except (EngineError, ModelError) as error:
+            _log.error("not reloaded: the old configuration stays in force", reason=error.message)
+            return False
+        self.settings = settings
+        self._take(offer)
+        _log.info("reloaded", models=self._names())
+        if restart:
+            _log.warning("these settings only change when the server starts anew", settings=restart)
+        return True
+
+    async def _prepare(self, settings: Settings) -> _Offer:
+        """Load what the settings ask for.
+
+        Raises:
+            EngineError, ModelError: it cannot be; one error tells of all.
+        """
+        plans = pipeline_plans(settings)
+        serving = await asyncio.to_thread(serving_plan, plans.values())  # which imports engines
+        self._pool.idle_s = {**self._pool.idle_s, **serving.idle_s}
+        await self._pool.hold(serving.all_keys)
+        idle = serving.idle_s.keys()
+        try:
+            pipelines = {name: ServedPipeline(plan, serving.keys[name], self._pool) for name, plan in plans.items()}
+            loading = (self._open_once(pipeline, several=len(plans) > 1) for pipeline in pipelines.values())
+            outcomes = await asyncio.gather(*loading, return_exceptions=True)
+            raise_failures([outcome for outcome in outcomes if outcome is not None])
+            checks = (check_pipeline_voice(plan.settings, name, pipelines[name].voices) for name, plan in plans.items())
+            wrong = [told for told in checks if told is not None]
+            if wrong:
+                raise EngineError("; ".join(wrong), code="invalid_option")
+        except BaseException:
+            self._pool.idle_s = {} if self._offer is None else self._offer.idle_s
+            self._pool.release(serving.all_keys)
+            raise
+        self._pool.release(idle)
+        models = ServedModels(pipelines, created=int(time.time()))
+        return _Offer(models, serving.all_keys - idle, serving.idle_s)
+
+    async def _open_once(self, pipeline: ServedPipeline, *, several: bool) -> None:
+        def ready(role: str) -> None:
+            label = f"{pipeline.name}.{role}" if several else role
+            self._waiting_for = [name for name in self._waiting_for if name.partition("[")[0] != label]
+
+        await pipeline.load(ready)
+        pipeline.release()
+
+    def _take(self, offer: _Offer) -> None:
+        """Put a configuration into force in place of the one before."""
+        before, self._offer = self._offer, offer
+        self._pool.idle_s = offer.idle_s
+        if before is not None:
+            self._pool.release(before.kept)
+        self._pool.settle()
+
+    def _names(self) -> list[str]:
+        return [] if self._offer is None else self._offer.models.names
 
     def _fail(self, message: str) -> None:
         self.state = "failed"
@@ -97,8 +183,8 @@ class Service:
             body["waiting_for"] = list(self._waiting_for)
         if self.failure is not None:
             body["reason"] = self.failure
-        if self._models is not None:
-            body["models"] = self._models.names
+        if self._offer is not None:
+            body["models"] = self._names()
         return body
 
     def ready_models(self) -> ServedModels:
@@ -107,13 +193,13 @@ class Service:
         Raises:
             UnavailableError: not ready, or stopping.
         """
-        if self._models is None or self.state != "ready":
+        if self._offer is None or self.state != "ready":
             message = {
                 "starting": "The server is still loading its models.",
                 "failed": "The server could not load its models.",
             }.get(self.state, "The server is shutting down.")
-            raise UnavailableError(_unavailable(message, "server_not_ready"), retry_after_s=2)
-        return self._models
+            raise unavailable(message, "server_not_ready", 2)
+        return self._offer.models
 
     @contextmanager
     def slot(self) -> Iterator[ServedModels]:
@@ -125,7 +211,7 @@ class Service:
         models = self.ready_models()
         if self._reserved >= self.settings.max_sessions:
             message = f"All {self.settings.max_sessions} sessions of this server are in use."
-            raise UnavailableError(_unavailable(message, "session_limit_reached"), retry_after_s=5)
+            raise unavailable(message, "session_limit_reached", 5)
         self._reserved += 1
         self._idle.clear()
         self.metrics.sessions_open.inc()
@@ -167,9 +253,4 @@ class Service:
 
     async def close(self) -> None:
         """Close the engines."""
-        if self._pipeline is not None:
-            await self._pipeline.close()
-
-
-def _unavailable(message: str, code: str) -> ProtocolError:
-    return ProtocolError(message, code=code, type="server_error")
+        await self._pool.close()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from antiphon.pipeline.reply import Pipeline
 from antiphon.pipeline.voices import voice_names
 from antiphon.protocol.errors import ProtocolError, invalid_type
 from antiphon.protocol.schema import parse_client_event
 from antiphon.server.served_models import ServedModels
+from antiphon.server.served_pipeline import ServedPipeline
 from antiphon.session.config import SessionConfig, SessionType, default_session_config
 
 SessionObject = dict[str, Any]
@@ -21,7 +21,7 @@ SessionObject = dict[str, Any]
 class Start:
     """What a session starts with."""
 
-    pipeline: Pipeline
+    pipeline: ServedPipeline
     config: SessionConfig
 
 
@@ -40,7 +40,6 @@ def check_session(session: Any) -> SessionObject:
 def start_session(
     models: ServedModels,
     *,
-    instructions: str,
     type: SessionType = "realtime",
     model: str | None = None,
     session: SessionObject | None = None,
@@ -49,7 +48,6 @@ def start_session(
 
     Args:
         models: that are served.
-        instructions: what holds until the client says otherwise.
         type: of the session, where no `session` says it.
         model: that the client asked for beside `session`; None where it did not.
         session: what `check_session` returned.
@@ -62,10 +60,12 @@ def start_session(
     pipeline = models.resolve_transcription(name) if kind == "transcription" else models.resolve(name)
     config = default_session_config(
         model=name or pipeline.name,
-        voice=pipeline.voices[0].name if pipeline.voices else "",
-        instructions=instructions,
+        voice=pipeline.voice or (pipeline.voices[0].name if pipeline.voices else ""),
+        instructions=pipeline.instructions,
         type=kind,
     )
+    if pipeline.has_turn_detection:
+        config = replace(config, input=replace(config.input, turn_detection=pipeline.turn_detection))
     if session is not None:
         config = config.updated(
             session,

@@ -1,0 +1,191 @@
+"""Engines that are loaded once, however many pipelines and configurations use them.
+
+An engine is the same when its name, options and cores are. It is loaded when it is first held and closed when nobody
+holds it any more; at once, or after having been idle for as long as it may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from antiphon.config.resolved import EnginePlan
+from antiphon.engines.base import Engine, EngineContext, EngineError, ModelPaths
+from antiphon.engines.registry import find_engine
+from antiphon.models import ModelError
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKey:
+    """What makes an engine this one and no other: `options` is JSON of what was `given`."""
+
+    name: str
+    options: str
+    cores: int
+    given: Mapping[str, Any] = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, plan: EnginePlan, cores: int) -> EngineKey:
+        """Return the key of a plan that is given `cores`."""
+        return cls(plan.name, options_text(plan), cores, plan.options)
+
+
+def options_text(plan: EnginePlan) -> str:
+    """Return an engine's options as JSON, always the same text for the same options."""
+    return json.dumps(plan.options, sort_keys=True, default=str)
+
+
+@dataclass
+class _Entry:
+    key: EngineKey
+    holders: int = 0
+    engine: asyncio.Task[Engine] | None = None
+    warm: asyncio.Task[None] | None = None
+    closing: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass
+class EnginePool:
+    """The engines of a server. Lives on the event loop.
+
+    Attributes:
+        models: where model files are.
+        idle_s: how long each engine may be idle before it is closed; those that are not there are closed at once.
+    """
+
+    models: ModelPaths
+    idle_s: Mapping[EngineKey, float] = field(default_factory=dict)
+    _entries: dict[EngineKey, _Entry] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> list[EngineKey]:
+        """The engines in memory, or on their way."""
+        return [key for key, entry in self._entries.items() if entry.engine is not None]
+
+    async def hold(self, keys: Iterable[EngineKey]) -> dict[EngineKey, Engine]:
+        """Return engines, loaded where they were not; none of them is closed until `release`.
+
+        Raises:
+            EngineError, ModelError: one could not be loaded. When several could not, one error tells of all. None of
+                them is held then.
+        """
+        wanted = list(dict.fromkeys(keys))
+        for key in wanted:
+            entry = self._entries.setdefault(key, _Entry(key))
+            entry.holders += 1
+            if entry.timer is not None:
+                entry.timer.cancel()
+                entry.timer = None
+            if entry.engine is None:
+                entry.engine = asyncio.create_task(self._load(key, entry.closing), name=f"load {key.name}")
+        try:
+            outcomes = await _all([entry.engine for key in wanted if (entry := self._entries[key]).engine])
+            return dict(zip(wanted, outcomes, strict=True))
+        except BaseException:
+            self.release(wanted)
+            raise
+
+    async def warm_up(self, key: EngineKey) -> None:
+        """Warm up an engine that is held, unless it is warm.
+
+        Raises:
+            EngineError, ModelError: as the engine says.
+        """
+        entry = self._entries[key]
+        if entry.engine is None:
+            raise RuntimeError(f"{key.name} is not held")
+        if entry.warm is None:
+            engine = await entry.engine
+            entry.warm = entry.warm or asyncio.create_task(engine.warm_up(), name=f"warm up {key.name}")
+        await asyncio.shield(entry.warm)
+
+    def release(self, keys: Iterable[EngineKey]) -> None:
+        """Let go of engines that were held."""
+        for key in dict.fromkeys(keys):
+            entry = self._entries.get(key)
+            if entry is not None:  # else the pool was closed
+                entry.holders -= 1
+                self._settle(entry)
+
+    def settle(self) -> None:
+        """Close what nobody holds, as `idle_s` says now."""
+        for entry in list(self._entries.values()):
+            self._settle(entry)
+
+    async def close(self) -> None:
+        """Close all engines, whoever holds them."""
+        for entry in list(self._entries.values()):
+            self._unload(entry)
+        closings = [entry.closing for entry in self._entries.values() if entry.closing is not None]
+        await asyncio.gather(*closings)
+
+    def _settle(self, entry: _Entry) -> None:
+        if entry.holders or entry.engine is None:
+            return
+        if entry.timer is not None:
+            entry.timer.cancel()
+            entry.timer = None
+        idle_s = self.idle_s.get(entry.key)
+        failed = entry.engine.done() and (entry.engine.cancelled() or entry.engine.exception() is not None)
+        if idle_s is None or failed:
+            self._unload(entry)
+        else:
+            entry.timer = asyncio.get_running_loop().call_later(idle_s, self._unload, entry)
+
+    def _unload(self, entry: _Entry) -> None:
+        engine, warm = entry.engine, entry.warm
+        entry.engine = entry.warm = entry.timer = None
+        if engine is not None:
+            entry.closing = asyncio.create_task(self._close(entry, engine, warm), name=f"close {entry.key.name}")
+
+    async def _load(self, key: EngineKey, closing: asyncio.Task[None] | None) -> Engine:
+        if closing is not None:
+            await asyncio.shield(closing)  # never twice in memory
+        kind = await asyncio.to_thread(find_engine, key.name, Engine)  # which imports it
+        return await kind.load(EngineContext(self.models, key.cores, key.given))
+
+    async def _close(self, entry: _Entry, engine: asyncio.Task[Engine], warm: asyncio.Task[None] | None) -> None:
+        for task in (warm, engine):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+        if not engine.cancelled() and engine.exception() is None:
+            try:
+                await engine.result().close()
+            except Exception:  # noqa: BLE001 - of any engine; told here, for nobody waits for it
+                _log.exception("closing an engine failed", engine=entry.key.name)
+            else:
+                _log.info("engine unloaded", engine=entry.key.name)
+        if entry.engine is None and entry.closing is asyncio.current_task():
+            del self._entries[entry.key]
+
+
+async def _all(tasks: Sequence[asyncio.Task[Engine]]) -> list[Engine]:
+    """Wait for all tasks, which others may wait for too, and return their results.
+
+    Raises:
+        EngineError, ModelError: one of them failed; see `raise_failures`.
+    """
+    if tasks:
+        await asyncio.wait(tasks)
+    raise_failures([error for task in tasks if (error := task.exception())])
+    return [task.result() for task in tasks]
+
+
+def raise_failures(errors: Sequence[BaseException]) -> None:
+    """Raise nothing, the only error, one that is not an engine's or a model's, or one that tells of all."""
+    told = [error for error in errors if isinstance(error, (EngineError, ModelError))]
+    for error in errors:
+        if len(errors) == 1 or error not in told:
+            raise error
+    if told:
+        messages = dict.fromkeys(error.message for error in told)
+        raise EngineError("; ".join(messages), code=told[0].code)

@@ -1,0 +1,182 @@
+"""A pipeline that is served under a name: what its sessions start with, and its engines while they are needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+import structlog
+
+from antiphon.config.resolved import PipelinePlan
+from antiphon.engines.base import (
+    Denoiser,
+    Engine,
+    EngineError,
+    LanguageModel,
+    Synthesizer,
+    Transcriber,
+    TurnClassifier,
+    Voice,
+    VoiceActivityDetector,
+)
+from antiphon.engines.fallback import fallback
+from antiphon.models import ModelError
+from antiphon.pipeline.cascade import Cascade
+from antiphon.pipeline.reply import Pipeline
+from antiphon.protocol.errors import ProtocolError
+from antiphon.server.engine_pool import EngineKey, EnginePool, raise_failures
+from antiphon.server.loading import EngineKeys
+from antiphon.session.config import SemanticVad, ServerVad
+from antiphon.session.limits import SessionLimits
+
+_log = structlog.get_logger(__name__)
+
+E = TypeVar("E", bound=Engine)
+
+
+class UnavailableError(Exception):
+    """No session can be opened now. `error` says why."""
+
+    def __init__(self, error: ProtocolError, retry_after_s: int) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retry_after_s = retry_after_s
+
+
+def unavailable(message: str, code: str, retry_after_s: int) -> UnavailableError:
+    """Return the refusal of a session that another time may be let in."""
+    return UnavailableError(ProtocolError(message, code=code, type="server_error"), retry_after_s)
+
+
+class ServedPipeline:
+    """One served model. Lives on the event loop.
+
+    Attributes:
+        name, aliases: what it is called.
+        voices: of its synthesizer; known once it has been open.
+        instructions, voice, limits: of its sessions; `voice` None for the first one.
+        sessions: open now.
+    """
+
+    def __init__(self, plan: PipelinePlan, keys: EngineKeys, pool: EnginePool) -> None:
+        self.name = plan.name
+        self.aliases = plan.settings.aliases
+        self.voices: Sequence[Voice] = ()
+        self.instructions = plan.instructions
+        self.voice = plan.settings.voice
+        self.limits: SessionLimits = plan.limits
+        self.sessions = 0
+        self._settings = plan.settings
+        self._keys = keys
+        self._pool = pool
+        self._cascade: Cascade | None = None
+        self._made_of: Mapping[EngineKey, Engine] = {}
+        self._opening = asyncio.Lock()
+
+    @property
+    def has_turn_detection(self) -> bool:
+        """Whether `turn_detection` was set."""
+        return self._settings.turn_detection is not None
+
+    @property
+    def turn_detection(self) -> ServerVad | SemanticVad | None:
+        """Turn detection of its sessions where it was set; None for off."""
+        chosen = self._settings.turn_detection
+        if chosen is None or chosen == "off":
+            return None
+        kind = ServerVad if chosen.type == "server_vad" else SemanticVad
+        return kind(**chosen.model_dump(exclude={"type"}))
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take one of its places for sessions.
+
+        Raises:
+            UnavailableError: it is full.
+        """
+        most = self._settings.max_sessions
+        if most is not None and self.sessions >= most:
+            message = f"All {most} sessions of the model '{self.name}' are in use."
+            raise unavailable(message, "session_limit_reached", 5)
+        self.sessions += 1
+        try:
+            yield
+        finally:
+            self.sessions -= 1
+
+    async def open(self) -> Pipeline:
+        """Return the pipeline for a session; its engines are loaded where they were not, and stay until `release`.
+
+        Raises:
+            UnavailableError: they cannot be loaded.
+        """
+        try:
+            return await self.load()
+        except (EngineError, ModelError) as error:
+            _log.error("the model cannot be loaded", model=self.name, reason=error.message)
+            message = f"The model '{self.name}' cannot be loaded now."
+            raise unavailable(message, "model_not_available", 30) from error
+
+    async def load(self, on_ready: Callable[[str], None] | None = None) -> Pipeline:
+        """Do what `open` does; `on_ready` is told each role that is warm.
+
+        Raises:
+            EngineError, ModelError: engines cannot be loaded; one error tells of all.
+        """
+        engines = await self._pool.hold(key for chain in self._keys.values() for key in chain)
+        try:
+            async with self._opening:
+                if self._cascade is None or self._made_of != engines:
+                    self._cascade = await self._assemble(engines, on_ready)
+                    self._made_of = engines
+                    self.voices = self._cascade.voices
+                return self._cascade
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let go of what `open` or `load` returned."""
+        self._pool.release(key for chain in self._keys.values() for key in chain)
+
+    async def _assemble(self, engines: Mapping[EngineKey, Engine], on_ready: Callable[[str], None] | None) -> Cascade:
+        roles: dict[str, Engine] = {}
+
+        async def prepare(role: str, keys: Sequence[EngineKey]) -> None:
+            if len(keys) == 1:
+                await self._pool.warm_up(keys[0])
+                roles[role] = engines[keys[0]]
+            else:
+                roles[role] = fallback(role, [engines[key] for key in keys])
+                await roles[role].warm_up()
+            if on_ready is not None:
+                on_ready(role)
+
+        work = (prepare(role, keys) for role, keys in self._keys.items())
+        outcomes = await asyncio.gather(*work, return_exceptions=True)
+        raise_failures([outcome for outcome in outcomes if outcome is not None])
+        return Cascade(
+            self.name,
+            vad=_as(VoiceActivityDetector, roles["vad"]),
+            transcription=_as(Transcriber, roles["transcription"]),
+            llm=_as(LanguageModel, roles["llm"]),
+            tts=_as(Synthesizer, roles["tts"]),
+            turn=_as(TurnClassifier, roles["turn"]) if "turn" in roles else None,
+            denoise=_as(Denoiser, roles["denoise"]) if "denoise" in roles else None,
+            drafts=self._settings.drafts or _drafts(roles),
+        )
+
+
+def _as(role: type[E], engine: Engine) -> E:
+    if not isinstance(engine, role):
+        raise EngineError(f"the engine {engine.name!r} is not a {role.__name__}", code="wrong_role")
+    return engine
+
+
+def _drafts(roles: Mapping[str, Engine]) -> Literal["off", "transcription", "full"]:
+    """Return how far work may run ahead without calls elsewhere that may be for nothing."""
+    if roles["transcription"].remote:
+        return "off"
+    return "transcription" if roles["llm"].remote or roles["tts"].remote else "full"
