@@ -186,9 +186,9 @@ async def test_synthesizer_lasts_as_long_as_the_text() -> None:
         (StandInLanguageModel, {"reply": 5}),
         (StandInLanguageModel, {"reply": " "}),
         (StandInLanguageModel, {"words": 1.5}),
-        (StandInLanguageModel, {"words": True}),
+        (StandInLanguageModel, {"words": "many"}),
         (StandInLanguageModel, {"token_ms": -1}),
-        (StandInSynthesizer, {"character_ms": "60"}),
+        (StandInSynthesizer, {"character_ms": "slow"}),
     ],
 )
 async def test_wrong_options_are_refused(engine: type[Engine], options: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from antiphon.engines.base import Denoiser, DenoiserStream, EngineContext, EngineError, Samples
+from antiphon.engines.options import NoOptions, read_options
 
 FRAME = 512
 """Samples at 16 kHz (32 ms) of one analysis window of the model."""
@@ -83,6 +84,7 @@ class GtcrnDenoiser(Denoiser):
     """GTCRN for every session: the model is shared, each stream keeps its own state."""
 
     name: ClassVar[str] = "gtcrn"
+    options_type: ClassVar[type[NoOptions]] = NoOptions
     required_models: ClassVar[tuple[str, ...]] = ("gtcrn",)
 
     def __init__(self, model: onnxruntime.InferenceSession) -> None:
@@ -96,6 +98,7 @@ class GtcrnDenoiser(Denoiser):
         Raises:
             EngineError: the model is missing or damaged.
         """
+        read_options(cls.name, NoOptions, context.options)
         path = context.models.path("gtcrn")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1

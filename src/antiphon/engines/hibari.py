@@ -34,6 +34,7 @@ from antiphon.engines.base import (
     Synthesizer,
     Voice,
 )
+from antiphon.engines.options import NoOptions, read_options
 from antiphon.engines.workers import Cancellation, Workers
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class HibariSynthesizer(Synthesizer):
     """
 
     name: ClassVar[str] = "hibari"
+    options_type: ClassVar[type[NoOptions]] = NoOptions
     sample_rate = Hibari.sample_rate
 
     def __init__(self, models: dict[str, Hibari], cores: int) -> None:
@@ -81,8 +83,7 @@ class HibariSynthesizer(Synthesizer):
         Raises:
             EngineError: code "invalid_option" for any option: it has none; code "model_missing" for a damaged voice.
         """
-        if context.options:
-            raise EngineError(f"hibari has no option {', '.join(sorted(context.options))}", code="invalid_option")
+        read_options(cls.name, cls.options_type, context.options)
         return cls(await asyncio.to_thread(_load_voices), context.cores)
 
     async def warm_up(self) -> None:

@@ -8,13 +8,14 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from antiphon.engines.base import EngineError, EngineLoad
+from antiphon.engines.options import read_options as read_options
 from antiphon.engines.remote_errors import TRANSLATED, RemoteError, remote_error
 from antiphon.engines.remote_retry import retry_delay
 from antiphon.engines.secrets import Secret
@@ -64,28 +65,6 @@ class RemoteOptions(BaseModel):
         if parts.username or parts.password:
             raise ValueError("keys do not belong into URLs, which are logged; use api_key")
         return url.rstrip("/")
-
-
-def read_options(engine: str, kind: type[O], options: Mapping[str, Any]) -> O:
-    """Return an engine's options, checked.
-
-    Raises:
-        EngineError: code "invalid_option"; the message tells of every mistake and repeats no value.
-    """
-    try:
-        return kind.model_validate(dict(options))
-    except ValidationError as error:
-        mistakes = []
-        for mistake in error.errors(include_url=False, include_input=False, include_context=False):
-            name = ".".join(str(part) for part in mistake["loc"])
-            if mistake["type"] == "extra_forbidden":
-                mistakes.append(f"there is no option {name!r}; there are: {', '.join(kind.model_fields)}")
-            elif mistake["type"] == "missing":
-                mistakes.append(f"option {name!r} is missing")
-            else:
-                mistakes.append(f"option {name!r}: {mistake['msg'].removeprefix('Value error, ')}")
-        # Without a cause: pydantic's error keeps the values.
-        raise EngineError(f"{engine}: {'; '.join(mistakes)}", code="invalid_option") from None
 
 
 class RemoteCalls:

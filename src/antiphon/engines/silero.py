@@ -30,6 +30,7 @@ from antiphon.engines.base import (
     VadStream,
     VoiceActivityDetector,
 )
+from antiphon.engines.options import NoOptions, read_options
 
 CONTEXT = 64
 """Samples (4 ms) of the window before that the model reads again (silero_vad.utils_vad.OnnxWrapper)."""
@@ -96,6 +97,7 @@ class SileroVad(VoiceActivityDetector):
     """Silero for every session: one model, one thread, whatever `cores` says. It has no options."""
 
     name: ClassVar[str] = "silero"
+    options_type: ClassVar[type[NoOptions]] = NoOptions
     required_models: ClassVar[tuple[str, ...]] = ("silero-vad",)
 
     def __init__(self, model: onnxruntime.InferenceSession) -> None:
@@ -109,8 +111,7 @@ class SileroVad(VoiceActivityDetector):
         Raises:
             EngineError: code "invalid_option" for any option, "model_missing" when the file is no such model.
         """
-        if context.options:
-            raise EngineError(f"silero has no option {', '.join(sorted(context.options))}", code="invalid_option")
+        read_options(cls.name, cls.options_type, context.options)
         return cls(await asyncio.to_thread(_load_model, context.models.path("silero-vad")))
 
     async def warm_up(self) -> None:

@@ -17,6 +17,7 @@ import onnxruntime
 from antiphon.engines.base import HEARING_RATE, EngineContext, EngineError, EngineLoad, Samples, TurnClassifier
 from antiphon.engines.log_mel import HOP, LogMel
 from antiphon.engines.loudness import end_of_loudness
+from antiphon.engines.options import NoOptions, read_options
 from antiphon.engines.workers import Cancellation, Workers
 
 _HEARD = 8 * HEARING_RATE
@@ -32,6 +33,7 @@ class SmartTurnClassifier(TurnClassifier):
     """Smart Turn for every session: `cores` decisions at once, about 30 ms of one core each. It has no options."""
 
     name: ClassVar[str] = "smart-turn"
+    options_type: ClassVar[type[NoOptions]] = NoOptions
     required_models: ClassVar[tuple[str, ...]] = ("smart-turn-v3.2",)
 
     def __init__(self, model: onnxruntime.InferenceSession, cores: int) -> None:
@@ -47,8 +49,7 @@ class SmartTurnClassifier(TurnClassifier):
         Raises:
             EngineError: code "invalid_option" for any option, "model_missing" when the file is no such model.
         """
-        if context.options:
-            raise EngineError(f"smart-turn has no option {', '.join(sorted(context.options))}", code="invalid_option")
+        read_options(cls.name, cls.options_type, context.options)
         return cls(await asyncio.to_thread(_load_model, context.models.path("smart-turn-v3.2")), context.cores)
 
     async def warm_up(self) -> None:

@@ -9,9 +9,10 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.engines.base import (
     HEARING_RATE,
@@ -40,6 +41,7 @@ from antiphon.engines.base import (
     Voice,
     VoiceActivityDetector,
 )
+from antiphon.engines.options import NoOptions, read_options
 
 _SILENT_DBFS = -55.0
 _SPEECH_DBFS = -35.0
@@ -54,19 +56,6 @@ def speech_probability(windows: Samples) -> Samples:
     return probability
 
 
-def _read_options(engine: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `defaults` with `options` over them; EngineError "invalid_option" for an unknown or ill-typed one."""
-    for key, value in options.items():
-        if key not in defaults:
-            raise EngineError(f"{engine} has no option {key!r}; it has: {', '.join(defaults)}", code="invalid_option")
-        kind = type(defaults[key])
-        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
-            raise EngineError(f"{engine}: option {key!r} must be {kind.__name__}", code="invalid_option")
-        if kind is not str and value < 0:
-            raise EngineError(f"{engine}: option {key!r} must not be negative", code="invalid_option")
-    return {**defaults, **options}
-
-
 class _StandInVadStream(VadStream):
     async def push(self, windows: Samples) -> Samples:
         return speech_probability(windows)
@@ -76,11 +65,12 @@ class StandInVad(VoiceActivityDetector):
     """Takes everything loud for speech."""
 
     name: ClassVar[str] = "stand-in-vad"
+    options_type: ClassVar[type[NoOptions]] = NoOptions
 
     @classmethod
     async def load(cls, context: EngineContext) -> Self:
         """Return the detector; it has no options."""
-        _read_options(cls.name, context.options, {})
+        read_options(cls.name, NoOptions, context.options)
         return cls()
 
     def open(self) -> VadStream:
@@ -92,11 +82,12 @@ class StandInTurnClassifier(TurnClassifier):
     """Takes a turn for finished when its last 200 ms are silent."""
 
     name: ClassVar[str] = "stand-in-turn"
+    options_type: ClassVar[type[NoOptions]] = NoOptions
 
     @classmethod
     async def load(cls, context: EngineContext) -> Self:
         """Return the classifier; it has no options."""
-        _read_options(cls.name, context.options, {})
+        read_options(cls.name, NoOptions, context.options)
         return cls()
 
     async def complete(self, audio: Samples) -> float:
@@ -136,11 +127,12 @@ class StandInTranscriber(Transcriber):
     """Says how long an utterance was: "Utterance of 1.2 seconds.", or nothing when it is silent throughout."""
 
     name: ClassVar[str] = "stand-in-transcription"
+    options_type: ClassVar[type[NoOptions]] = NoOptions
 
     @classmethod
     async def load(cls, context: EngineContext) -> Self:
         """Return the transcriber; it has no options."""
-        _read_options(cls.name, context.options, {})
+        read_options(cls.name, NoOptions, context.options)
         return cls()
 
     async def transcribe(
@@ -160,23 +152,32 @@ class StandInTranscriber(Transcriber):
         return _StandInTranscriptionStream(language or "en")
 
 
-class StandInLanguageModel(LanguageModel):
-    """Answers with a script, a word at a time, and calls a tool when it must.
+class StandInLanguageModelOptions(BaseModel):
+    """Options of `stand-in-llm`.
 
-    Options:
+    Attributes:
         reply: the answer; "{user}" in it becomes the text of the last user message.
         words: how many words long the answer is, repeating or cutting `reply`; 0 leaves it as it is.
         token_ms: time that a word takes, in ms.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reply: Annotated[str, Field(pattern=r"\S")] = (
+        "Hello, this is a stand-in. It always gives the same answer, and it gives it at once."
+    )
+    words: Annotated[int, Field(ge=0)] = 0
+    token_ms: Annotated[float, Field(ge=0)] = 0.0
+
+
+class StandInLanguageModel(LanguageModel):
+    """Answers with a script, a word at a time, and calls a tool when it must. See `StandInLanguageModelOptions`.
 
     A word is a token, in limits and in usage.
     """
 
     name: ClassVar[str] = "stand-in-llm"
-    _DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "reply": "Hello, this is a stand-in. It always gives the same answer, and it gives it at once.",
-        "words": 0,
-        "token_ms": 0.0,
-    }
+    options_type: ClassVar[type[StandInLanguageModelOptions]] = StandInLanguageModelOptions
 
     def __init__(self, reply: str, words: int, token_ms: float) -> None:
         self._reply = reply
@@ -190,10 +191,8 @@ class StandInLanguageModel(LanguageModel):
         Raises:
             EngineError: code "invalid_option".
         """
-        options = _read_options(cls.name, context.options, cls._DEFAULTS)
-        if not options["reply"].strip():
-            raise EngineError(f"{cls.name}: option 'reply' must not be empty", code="invalid_option")
-        return cls(**options)
+        options = read_options(cls.name, StandInLanguageModelOptions, context.options)
+        return cls(options.reply, options.words, options.token_ms)
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[TextDelta | ToolCallDelta | Usage | Finish]:
         """Answer with the script, or with the call that the tool choice demands."""
@@ -268,14 +267,23 @@ def plausible(schema: Mapping[str, Any]) -> Any:
     return {"boolean": True, "null": None}.get(kind, "text")
 
 
-class StandInSynthesizer(Synthesizer):
-    """Speaks in a tone that lasts as long as the text is.
+class StandInSynthesizerOptions(BaseModel):
+    """Options of `stand-in-tts`.
 
-    Options:
+    Attributes:
         character_ms: how long a character lasts at speed 1, in ms.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    character_ms: Annotated[float, Field(ge=0)] = 60.0
+
+
+class StandInSynthesizer(Synthesizer):
+    """Speaks in a tone that lasts as long as the text is. See `StandInSynthesizerOptions`."""
+
     name: ClassVar[str] = "stand-in-tts"
+    options_type: ClassVar[type[StandInSynthesizerOptions]] = StandInSynthesizerOptions
     voices = (Voice("low", "a tone of 200 Hz"), Voice("high", "a tone of 400 Hz"))
     sample_rate = 24_000
     _CHUNK = 4_800
@@ -297,7 +305,7 @@ class StandInSynthesizer(Synthesizer):
         Raises:
             EngineError: code "invalid_option".
         """
-        return cls(**_read_options(cls.name, context.options, {"character_ms": 60.0}))
+        return cls(read_options(cls.name, StandInSynthesizerOptions, context.options).character_ms)
 
     async def synthesize(
         self,

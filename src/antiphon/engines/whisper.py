@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import ctranslate2
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from antiphon.engines.base import (
     HEARING_RATE,
@@ -24,29 +25,41 @@ from antiphon.engines.base import (
     Transcriber,
     Transcript,
 )
+from antiphon.engines.options import read_options
 from antiphon.engines.whisper_decoder import WhisperDecoder
 from antiphon.engines.whisper_pieces import join, pieces
 from antiphon.engines.whisper_stream import WhisperStream
 from antiphon.engines.workers import Workers
 
-_DEFAULTS = {"model": "whisper-tiny.en", "device": "auto", "compute_type": "auto"}
-_DEVICES = ("auto", "cpu", "cuda")
+_DEFAULT_MODEL = "whisper-tiny.en"
 
 
-class WhisperTranscriber(Transcriber):
-    """Transcribes `cores` pieces of audio at once, each on one core.
+class WhisperOptions(BaseModel):
+    """Options of `whisper`.
 
-    One core for each: two are no faster for the small models, and their waiting threads take time from other engines.
-
-    Options:
+    Attributes:
         model: a name of the catalog, a reference, or the absolute path of a directory that holds a Whisper model in
-            CTranslate2's format and its `tokenizer.json`. Default "whisper-tiny.en".
-        device: "cpu", "cuda", or "auto" (a GPU if there is one).
+            CTranslate2's format and its `tokenizer.json`.
+        device: "auto" is a GPU if there is one.
         compute_type: of CTranslate2, e.g. "float16"; "auto" is "int8" on the CPU and "float16" on a GPU.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = _DEFAULT_MODEL
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute_type: str = "auto"
+
+
+class WhisperTranscriber(Transcriber):
+    """Transcribes `cores` pieces of audio at once, each on one core. See `WhisperOptions`.
+
+    One core for each: two are no faster for the small models, and their waiting threads take time from other engines.
+    """
+
     name: ClassVar[str] = "whisper"
-    required_models: ClassVar[tuple[str, ...]] = (_DEFAULTS["model"],)
+    required_models: ClassVar[tuple[str, ...]] = (_DEFAULT_MODEL,)
+    options_type: ClassVar[type[WhisperOptions]] = WhisperOptions
     supports_logprobs = True
 
     def __init__(self, decoder: WhisperDecoder, cores: int) -> None:
@@ -62,8 +75,8 @@ class WhisperTranscriber(Transcriber):
         Raises:
             EngineError: code "invalid_option", or "model_missing" when there is no such model in the directory.
         """
-        options = _read_options(dict(context.options))
-        name = options["model"]
+        options = read_options(cls.name, WhisperOptions, context.options)
+        name = options.model
         path = Path(name) if Path(name).is_absolute() else context.models.path(name)
         return cls(await asyncio.to_thread(_load_decoder, path, options, context.cores), context.cores)
 
@@ -110,8 +123,9 @@ class WhisperTranscriber(Transcriber):
         return WhisperStream(self._decoder, self._workers, language, prompt)
 
 
-def _load_decoder(path: Path, options: dict[str, str], cores: int) -> WhisperDecoder:
-    device, compute_type = options["device"], options["compute_type"]
+def _load_decoder(path: Path, options: WhisperOptions, cores: int) -> WhisperDecoder:
+    device: str = options.device
+    compute_type = options.compute_type
     if device == "auto":
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
     if compute_type == "auto":
@@ -123,15 +137,3 @@ def _load_decoder(path: Path, options: dict[str, str], cores: int) -> WhisperDec
             f"{path} cannot be loaded as a CTranslate2 Whisper model on {device} as {compute_type}: {error}",
             code="model_missing",
         ) from error
-
-
-def _read_options(given: dict[str, Any]) -> dict[str, str]:
-    for key, value in given.items():
-        if key not in _DEFAULTS:
-            raise EngineError(f"whisper has no option {key!r}; it has: {', '.join(_DEFAULTS)}", code="invalid_option")
-        if not isinstance(value, str):
-            raise EngineError(f"whisper: option {key!r} must be text", code="invalid_option")
-    options = _DEFAULTS | given
-    if options["device"] not in _DEVICES:
-        raise EngineError(f"whisper: option 'device' must be one of {', '.join(_DEVICES)}", code="invalid_option")
-    return options
