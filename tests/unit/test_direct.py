@@ -208,10 +208,10 @@ def test_pauses_correct_place_and_pace(pace: list[int], ahead: bool) -> None:
         alignment.add_speech(pcm[start : start + 2_400])
         told.append((start + 2_400, alignment.text_end(start + 2_400)))
     for index, (end, start) in enumerate(zip(ends, starts, strict=True)):
-        # 200 ms after a sentence, its end is known to within three words, although the pace was not.
+        # 200 ms after a sentence, its end is known, after two of them to within a word, although the pace was not.
         at_end = next(position for played, position in told if played >= end + 4_800)
         expected = start + len(SENTENCES[index])
-        assert abs(at_end - expected) <= 16, (SENTENCES[index], text[:at_end])
+        assert abs(at_end - expected) <= (6 if index > 1 else 12), (SENTENCES[index], text[:at_end])
     alignment.finish()
     assert alignment.text_end(pcm.size) >= len(text)
 

@@ -263,3 +263,10 @@ async def test_it_is_remote_when_one_of_its_engines_is() -> None:
     assert not fallback("llm", [first, second]).remote
     first.remote = True
     assert fallback("llm", [first, second]).remote
+
+
+async def test_it_hears_when_all_of_its_models_do() -> None:
+    hearing, deaf = await StandInLanguageModel.load(NOTHING), await StandInLanguageModel.load(NOTHING)
+    hearing.supports_audio = True
+    assert cast(LanguageModel, fallback("llm", [hearing, hearing])).supports_audio
+    assert not cast(LanguageModel, fallback("llm", [hearing, deaf])).supports_audio
