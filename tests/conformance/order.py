@@ -52,7 +52,8 @@ class OrderChecker:
         self._sent_g711 = False
         self._chosen_ids: set[str] = set()
         self._reply_due: str | None = None
-        self._reply_queued = False
+        self._reply_queued: str | None = None
+        self._undecided: str | None = None
         self._timelines: set[str] = set()
         self._before = ""
         self._handlers = self._table()
@@ -180,6 +181,7 @@ class OrderChecker:
         self._session.updated(event, asked)
         if self._session.turn_detection != detection:
             self._hearing.dropped()
+            self._speech_forgotten()
 
     def _on_item_added(self, event: Event) -> None:
         item = event["item"]
@@ -243,7 +245,8 @@ class OrderChecker:
         self._hearing.speech_started(event, sent_ms=self._clock(), detects=detects)
         active = self._replies.active
         if detection is not None and detection["interrupt_response"]:
-            self._reply_queued = False
+            if active is None or self._reply_queued == active.spoken_over:
+                self._reply_queued = None
             if active is not None:
                 active.interrupted, active.spoken_over = True, event["item_id"]
                 active.spoken_over_ms = event["audio_start_ms"] + detection.get("prefix_padding_ms", 300)
@@ -262,6 +265,8 @@ class OrderChecker:
         by_server = self._hearing.turn_closing is not None
         if not by_server:
             self._requests.answer("input_audio_buffer.commit")
+            if self._reply_queued == self._undecided:
+                self._reply_queued = None
         self._conversation.expect_last(event["previous_item_id"], "input_audio_buffer.committed")
         transcribes = self._session.transcription is not None if self._session.known else None
         self._hearing.committed(event, transcribes=transcribes)
@@ -271,13 +276,14 @@ class OrderChecker:
             if self._replies.active is None and event["item_id"] not in self._replies.let_go_on:
                 self._reply_due = event["item_id"]
             else:
-                self._reply_queued = True
+                self._reply_queued = event["item_id"]
+                spoken_over = self._replies.active.spoken_over if self._replies.active is not None else None
+                self._undecided = event["item_id"] if spoken_over == event["item_id"] else None
 
     def _on_cleared(self, event: Event) -> None:
         self._requests.answer("input_audio_buffer.clear")
         self._hearing.dropped()
-        if self._replies.active is not None:
-            self._replies.active.interrupted = False
+        self._speech_forgotten()
 
     def _on_response_created(self, event: Event) -> None:
         response = event["response"]
@@ -292,8 +298,8 @@ class OrderChecker:
         automatic = not out_of_band and not metadata
         if automatic and self._reply_due is not None:
             self._reply_due = None
-        elif automatic and self._reply_queued:
-            self._reply_queued = False
+        elif automatic and self._reply_queued is not None:
+            self._reply_queued = None
         else:
             self._requests.answer("response.create", asked)
         self._replies.created(response)
@@ -339,6 +345,10 @@ class OrderChecker:
         require(not running, f"the timeline of a turn before the end of its response {response_id!r}")
 
     # --- small things --------------------------------------------------------------------------------------------
+
+    def _speech_forgotten(self) -> None:
+        if self._replies.active is not None:
+            self._replies.active.interrupted = False
 
     def _clock(self) -> float | None:
         return None if self._recorded else self._sent_ms

@@ -10,7 +10,6 @@ from typing import Any
 from antiphon.pipeline.voices import voice_names
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
-from antiphon.session.barge_in import BargeIn
 from antiphon.session.config import ResponseConfig, response_config
 from antiphon.session.conversation import APPEND, Item
 from antiphon.session.drafting import Drafting
@@ -38,7 +37,6 @@ class ClientEvents:
         turns: TurnTaking,
         drafting: Drafting,
         items: UserItems,
-        barge_in: BargeIn,
         expires_at: int,
         same_model: Callable[[str], bool],
     ) -> None:
@@ -47,7 +45,6 @@ class ClientEvents:
         self._turns = turns
         self._drafting = drafting
         self._items = items
-        self._barge_in = barge_in
         self._expires_at = expires_at
         self._same_model = same_model
 
@@ -66,14 +63,14 @@ class ClientEvents:
                 await self._turns.clear()
             case "output_audio_buffer.clear":
                 await stop_playback(self._state)
-                await self._barge_in.decided_by_client()
+                await self._turns.reply_cut()
             case "conversation.item.create":
                 await self._create_item(event)
             case "conversation.item.retrieve":
                 await self._retrieve_item(event["item_id"])
             case "conversation.item.truncate":
                 await self._truncate_item(event["item_id"], event["content_index"], event["audio_end_ms"])
-                await self._barge_in.decided_by_client()
+                await self._turns.reply_cut()
             case "conversation.item.delete":
                 self._state.conversation.delete(event["item_id"])
                 await self._state.emit(server_event("conversation.item.deleted", item_id=event["item_id"]))
@@ -81,7 +78,7 @@ class ClientEvents:
                 await self._create_response(event.get("response"))
             case "response.cancel":
                 await self._responses.cancel(event.get("response_id"), "client_cancelled")
-                await self._barge_in.decided_by_client()
+                await self._turns.reply_cut()
             case kind:
                 raise ProtocolError(f"'{kind}' has no meaning over this transport.", code="invalid_value", param="type")
 
@@ -100,8 +97,8 @@ class ClientEvents:
                 param="session.audio.output.speed",
             )
         self._state.config = after
-        await self._turns.configure(before, after)
         await self._state.emit(server_event("session.updated", session=after.wire(self._state.id, self._expires_at)))
+        await self._turns.configure(before, after)
 
     async def _create_item(self, event: dict[str, Any]) -> None:
         conversation = self._state.conversation

@@ -125,7 +125,6 @@ class Session:
             turns=self._turns,
             drafting=drafting,
             items=items,
-            barge_in=self._barge_in,
             expires_at=self._expires_at,
             same_model=same_model,
         )

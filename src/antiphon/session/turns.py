@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from antiphon.audio.clock import HEARING_RATE, ms_to_samples, samples_to_ms
 from antiphon.audio.quiet import QuietWindows
-from antiphon.engines.base import DenoiserStream, Samples, Transcript, VadStream
+from antiphon.engines.base import DenoiserStream, Transcript, VadStream
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.frames import server_event
 from antiphon.protocol.ids import new_id
 from antiphon.session.barge_in import BargeIn
 from antiphon.session.config import SemanticVad, ServerVad, SessionConfig
-from antiphon.session.conversation import Item
 from antiphon.session.drafting import Drafting, Turn
 from antiphon.session.input_audio import CommittedAudio, InputAudioBuffer
+from antiphon.session.late_answers import LateAnswers
 from antiphon.session.live_transcript import WordsGuessed, WordsHeard
 from antiphon.session.noise_reduction import open_denoiser
 from antiphon.session.responses import Responses
@@ -66,7 +66,7 @@ class TurnTaking:
         )
         self._quiet = QuietWindows()
         self._turn: Turn | None = None
-        self._unheard: tuple[Turn, Item] | None = None
+        self._late = LateAnswers(state, responses, drafting, barge_in)
         self.on_speech: Callable[[], None] = lambda: None
         """Called when the user begins to speak."""
 
@@ -135,6 +135,7 @@ class TurnTaking:
                 code="input_audio_buffer_commit_empty",
             )
         await self._barge_in.decided_by_client()
+        self._late.supersede()
         turn = self._turn or self._new_turn(self._buffer.start)
         turn.timeline.mark("speech_stopped", self._state.now())
         self._turn = None
@@ -185,8 +186,7 @@ class TurnTaking:
         self._state.conversation.changed()
         await self._items.tell_transcript(job.item, job)
         await self._responses.transcript_known(job.item)
-        if self._unheard is not None and self._unheard[1] is job.item:
-            await self._answer_late(heard, job)
+        await self._late.transcribed(job, heard)
 
     async def on_words(self, notice: WordsHeard) -> None:
         """Take words that are certain while the user goes on."""
@@ -207,6 +207,10 @@ class TurnTaking:
         if notice.turn is self._turn:
             for detection in self._detector.judge(notice.probability, notice.pause_at):
                 await self._on_detection(detection)
+
+    async def reply_cut(self) -> None:
+        """Take note that the client itself has cut what the user spoke over."""
+        await self._late.reply_cut()
 
     def close(self) -> None:
         """Stop everything; the session is over."""
@@ -236,6 +240,7 @@ class TurnTaking:
 
     async def _speech_started(self, detection: SpeechStarted) -> None:
         turn = self._turn = self._new_turn(detection.start)
+        self._late.supersede()
         turn.timeline.mark("speech_started", self._state.now())
         turn.live = self._items.listen_along(turn.item_id)
         mode = self._state.config.input.turn_detection
@@ -335,7 +340,7 @@ class TurnTaking:
             if job is None or known:
                 await self._barge_in.heard(turn, audio.heard, job)
             else:
-                self._unheard = (turn, item)
+                self._late.wait_for(turn, item)
         if answer and turn.over_reply in ("nothing", "interruption"):
             reply = self._drafting.adopt_reply(turn, draft) if draft is not None else None
             await self._responses.answer(self._drafting.response_config(), item, turn.timeline, reply)
@@ -345,18 +350,6 @@ class TurnTaking:
             await self._responses.finish_turn(turn.timeline)
         if job is not None and known:
             await self._items.tell_transcript(item, job)
-
-    async def _answer_late(self, heard: Samples | None, job: TranscriptionJob) -> None:
-        """Answer a turn that was over before it was known whether it interrupts the reply."""
-        if self._unheard is None:
-            return
-        (turn, item), self._unheard = self._unheard, None
-        await self._barge_in.heard(turn, heard if heard is not None else np.zeros(0, np.float32), job)
-        mode = self._state.config.input.turn_detection
-        if turn.over_reply == "interruption" and self._turn is None and mode is not None and mode.create_response:
-            await self._responses.answer(self._drafting.response_config(), item, turn.timeline, None)
-        else:
-            await self._responses.finish_turn(turn.timeline)
 
     async def _bound_turn(self) -> None:
         """Close a turn that has become too long, and forget quiet audio that nobody will ask for."""
