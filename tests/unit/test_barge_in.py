@@ -368,19 +368,3 @@ async def test_a_turn_that_waits_for_its_answer_gets_it_although_a_sound_came_be
         llm.gate.set()
         second = await client.expect("response.created", start)
         assert second["response"]["id"] != first["response"]["id"]
-
-
-async def test_a_client_that_commits_by_hand_takes_over() -> None:
-    llm = await Recorded.make(words=30)
-    pipeline = await stand_in_pipeline(llm=llm, transcription=await Hears.of("Stop."), drafts="off")
-    async with conversing(pipeline) as client:
-        start = await replying(client, llm)
-        await client.speak(0.3, silence=0.6)
-        await client.expect("input_audio_buffer.committed", start)
-        await client.speak(0.2, silence=0)
-        await client.send({"type": "input_audio_buffer.commit"})
-        llm.gate.set()
-        await client.send({"type": "response.create"})
-        await client.expect("response.created", start)
-        await pause(client)
-    assert client.kinds(start).count("response.created") == 1
