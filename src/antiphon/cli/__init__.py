@@ -3,7 +3,9 @@
 import typer
 
 from antiphon.cli.bench import bench_app
+from antiphon.cli.config import config_app
 from antiphon.cli.doctor import doctor
+from antiphon.cli.init import init
 from antiphon.cli.models import models_app
 from antiphon.cli.serve import serve
 from antiphon.cli.transcribe import transcribe
@@ -18,5 +20,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(transcribe)
 app.add_typer(bench_app)
+app.command()(init)
+app.add_typer(config_app)
 app.command()(doctor)
 app.add_typer(models_app)

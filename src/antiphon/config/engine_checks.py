@@ -24,6 +24,7 @@ from antiphon.engines.base import (
     Engine,
     EngineError,
     LanguageModel,
+    SpeechModel,
     Synthesizer,
     Transcriber,
     TurnClassifier,
@@ -41,6 +42,7 @@ ROLE_CLASSES: Mapping[str, type[Engine]] = {
     "transcription": Transcriber,
     "llm": LanguageModel,
     "tts": Synthesizer,
+    "speech": SpeechModel,
 }
 
 _ENGINE_KEYS = ("engine", "cores", "idle_unload_s", "options")
@@ -62,7 +64,7 @@ def check_engines(raw: Mapping[str, Any]) -> Iterator[Finding]:
     base = _readable_base(base_raw)
     pipelines = raw.get("pipelines") or {}
     for role in ROLES:
-        choice = getattr(base, role)
+        choice = getattr(base, role, None)
         if choice is not None:
             yield from _check(base, role, choice, ("engines", role), base_raw[role], is_base=True)
         elif not pipelines and base_plan(base, role) is not None:
@@ -170,11 +172,12 @@ def _secrets(options: BaseModel) -> Iterator[tuple[str, Secret]]:
 def _check_voice(base: EngineSettings, raw: Mapping[str, Any], path: KeyPath) -> Iterator[Finding]:
     """Tell of a voice that the synthesizer does not have, where its voices are known before it is loaded."""
     voice = raw.get("voice")
-    chain = _read_chain(raw["tts"]) if raw.get("tts") is not None else (EngineChoice(),)
+    role = "speech" if raw.get("speech") is not None else "tts"
+    chain = _read_chain(raw[role]) if raw.get(role) is not None else (EngineChoice(),)
     if not isinstance(voice, str) or not chain:
         return
     try:
-        plan = engine_plan(base, "tts", chain[0])
+        plan = engine_plan(base, role, chain[0])
         known = known_voices(plan)
     except EngineError:
         return  # told before
@@ -184,8 +187,9 @@ def _check_voice(base: EngineSettings, raw: Mapping[str, Any], path: KeyPath) ->
 
 
 def known_voices(plan: EnginePlan) -> list[Voice] | None:
-    """Return the voices of a synthesizer as far as they are known before it is loaded: those of its option `voices`, or
-    those of its class; None for not yet.
+    """Return the voices of a synthesizer or speech model as far as they are known before it is loaded.
+
+    They are those of its option `voices`, or those of its class; None for not yet.
 
     Raises:
         EngineError: the engine is not installed.
@@ -193,7 +197,7 @@ def known_voices(plan: EnginePlan) -> list[Voice] | None:
     options = plan.options.get("voices")
     if isinstance(options, (list, tuple, Mapping)):
         return [Voice(str(name)) for name in options]
-    engine = find_engine(plan.name, Synthesizer)
+    engine = find_engine(plan.name, Engine)
     voices = getattr(engine, "voices", None)
     return list(voices) if isinstance(voices, (list, tuple)) and voices else None
 

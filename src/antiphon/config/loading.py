@@ -32,6 +32,16 @@ class Configuration:
     file: Path | None
     layers: tuple[Layer, ...] = field(default_factory=tuple)
 
+    def value(self, path: KeyPath) -> Any:
+        """Return a setting as it was written in the strongest layer that has it; None for not at all."""
+        for layer in reversed(self.layers):
+            if _has(layer.data, path):
+                found: Any = layer.data
+                for part in path:
+                    found = found[part]
+                return found
+        return None
+
     def origin(self, path: KeyPath) -> str:
         """Return where a setting came from: "antiphon.yaml:12:5", "ANTIPHON_PORT", "--port" or "default"."""
         for layer in reversed(self.layers):

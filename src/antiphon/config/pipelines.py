@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from antiphon.config.limits import LimitSettings
 from antiphon.session.config import SemanticVad, ServerVad
 
-ROLES = ("vad", "transcription", "llm", "tts", "turn", "denoise")
+ROLES = ("vad", "transcription", "llm", "tts", "turn", "denoise", "speech")
 OPTIONAL_ROLES = frozenset({"turn", "denoise"})
 CHAIN_ROLES = frozenset({"transcription", "llm", "tts"})
 """Roles that may have several engines, each of which stands in for those before it."""
+
+SPEECH_TAKES = ("llm", "tts")
+"""Roles that a speech model takes itself."""
 
 _OWN_KEYS = ("engine", "name", "cores", "idle_unload_s", "options")
 """What is not an option of the engine."""
@@ -153,7 +166,8 @@ class PipelineSettings(BaseModel):
     """One served model: engines by role, and what its sessions start with.
 
     A role that is not named has the engine of `engines`. A list of engines is a chain of fallbacks (`transcription`,
-    `llm`, `tts`); `turn` and `denoise` may be `off`.
+    `llm`, `tts`); `turn` and `denoise` may be `off`. With a `speech` model there is no `llm` and no `tts`, and
+    `transcription` may be `off` too.
     """
 
     model_config = _STRICT
@@ -164,12 +178,14 @@ class PipelineSettings(BaseModel):
     """The end of turns, for `semantic_vad`; or `off`."""
     denoise: Chain | None = None
     """Noise suppression, for clients that ask for it; or `off`."""
-    transcription: NeededChain | None = None
-    """Speech to text."""
+    transcription: Chain | None = None
+    """Speech to text; with a `speech` model for the client's eyes only, and it may be `off`."""
     llm: NeededChain | None = None
     """The language model."""
     tts: NeededChain | None = None
     """Text to speech."""
+    speech: NeededChain | None = None
+    """One model that hears and speaks, in place of `llm` and `tts`."""
     aliases: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = ()
     """Other names that clients may ask for; `*` stands for anything."""
     drafts: Literal["off", "transcription", "full"] | None = None
@@ -189,3 +205,17 @@ class PipelineSettings(BaseModel):
     idle_unload_s: Seconds | None = None
     """Unload its engines when no session has used them for so long, in s; the first session after that waits until
     they are loaded. Kept loaded if not set."""
+
+    @field_validator("speech")
+    @classmethod
+    def _speaks_alone(cls, speech: Any, info: ValidationInfo) -> Any:
+        others = [role for role in SPEECH_TAKES if info.data.get(role) is not None]
+        if speech is not None and others:
+            raise ValueError(f"a pipeline with speech has no {' and no '.join(others)}: the model does it all")
+        return speech
+
+    @model_validator(mode="after")
+    def _hears(self) -> PipelineSettings:
+        if self.transcription == () and self.speech is None:
+            raise ValueError("transcription cannot be off: only a speech model does without")
+        return self

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.config.pipelines import ROLES, EngineChoice, EngineSettings, PipelineSettings
+from antiphon.config.pipelines import ROLES, SPEECH_TAKES, EngineChoice, EngineSettings, PipelineSettings
 from antiphon.config.settings import Settings
 from antiphon.engines.base import EngineError
 from antiphon.pipeline.cascade import EMBEDDED, STAND_IN, EngineSpec
@@ -89,6 +89,8 @@ def engine_plans(base: EngineSettings, pipeline: PipelineSettings) -> dict[str, 
     plans = {}
     for role in ROLES:
         chain: tuple[EngineChoice, ...] | None = getattr(pipeline, role)
+        if chain is None and pipeline.speech is not None and role in SPEECH_TAKES:
+            continue
         if chain is None:
             known = base_plan(base, role)
             chain = () if known is None else (EngineChoice(),)
@@ -115,8 +117,7 @@ def engine_plan(
     known = base_plan(base, role)
     if choice.name is None:
         if known is None:
-            message = f"the preset has no engine for {role}: name one with ANTIPHON_ENGINES__{role.upper()}__NAME"
-            raise EngineError(message, code="unknown_engine")
+            raise _unnamed(role)
         options = {**known.options, **choice.options}
         cores = known.cores if choice.cores is None else choice.cores
         idle = known.idle_unload_s if choice.idle_unload_s is None else choice.idle_unload_s
@@ -132,12 +133,16 @@ def base_plan(base: EngineSettings, role: str) -> EnginePlan | None:
     Raises:
         EngineError: the role is set up, but no engine is named for it.
     """
-    preset: EngineSpec | None = getattr(_PRESETS[base.preset], role)
-    choice: EngineChoice | None = getattr(base, role)
+    preset: EngineSpec | None = getattr(_PRESETS[base.preset], role, None)
+    choice: EngineChoice | None = getattr(base, role, None)
     if choice is None:
         return None if preset is None else EnginePlan(preset.name)
     name = choice.name or (preset.name if preset else None)
     if name is None:
-        message = f"the preset has no engine for {role}: name one with ANTIPHON_ENGINES__{role.upper()}__NAME"
-        raise EngineError(message, code="unknown_engine")
+        raise _unnamed(role)
     return EnginePlan(name, choice.options, choice.cores, choice.idle_unload_s)
+
+
+def _unnamed(role: str) -> EngineError:
+    message = f"the preset has no engine for {role}: name one, with `engine` or ANTIPHON_ENGINES__{role.upper()}__NAME"
+    return EngineError(message, code="unknown_engine")

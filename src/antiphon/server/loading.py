@@ -76,7 +76,7 @@ def serving_plan(pipelines: Iterable[PipelinePlan], cores: int | None = None) ->
             for other, theirs in users.items()
             if other[0] == identity[0] and other not in remote and all(plan.cores is None for plan in theirs)
         ]
-        share = max(1, getattr(machine, identity[0]) // max(1, len(sharers)))
+        share = max(1, getattr(machine, identity[0], machine.llm) // max(1, len(sharers)))
         key = found[identity] = EngineKey.of(plans[0], max(given) if given else share)
         patience = [plan.idle_unload_s for plan in plans if plan.idle_unload_s is not None]
         if len(patience) == len(plans):

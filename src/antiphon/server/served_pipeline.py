@@ -15,6 +15,7 @@ from antiphon.engines.base import (
     Engine,
     EngineError,
     LanguageModel,
+    SpeechModel,
     Synthesizer,
     Transcriber,
     TurnClassifier,
@@ -24,6 +25,7 @@ from antiphon.engines.base import (
 from antiphon.engines.fallback import fallback
 from antiphon.models import ModelError
 from antiphon.pipeline.cascade import Cascade
+from antiphon.pipeline.direct import Direct
 from antiphon.pipeline.reply import Pipeline
 from antiphon.protocol.errors import ProtocolError
 from antiphon.server.engine_pool import EngineKey, EnginePool, raise_failures
@@ -71,7 +73,7 @@ class ServedPipeline:
         self._settings = plan.settings
         self._keys = keys
         self._pool = pool
-        self._cascade: Cascade | None = None
+        self._pipeline: Cascade | Direct | None = None
         self._made_of: Mapping[EngineKey, Engine] = {}
         self._opening = asyncio.Lock()
 
@@ -128,11 +130,11 @@ class ServedPipeline:
         engines = await self._pool.hold(key for chain in self._keys.values() for key in chain)
         try:
             async with self._opening:
-                if self._cascade is None or self._made_of != engines:
-                    self._cascade = await self._assemble(engines, on_ready)
+                if self._pipeline is None or self._made_of != engines:
+                    self._pipeline = await self._assemble(engines, on_ready)
                     self._made_of = engines
-                    self.voices = self._cascade.voices
-                return self._cascade
+                    self.voices = self._pipeline.voices
+                return self._pipeline
         except BaseException:
             self.release()
             raise
@@ -141,7 +143,9 @@ class ServedPipeline:
         """Let go of what `open` or `load` returned."""
         self._pool.release(key for chain in self._keys.values() for key in chain)
 
-    async def _assemble(self, engines: Mapping[EngineKey, Engine], on_ready: Callable[[str], None] | None) -> Cascade:
+    async def _assemble(
+        self, engines: Mapping[EngineKey, Engine], on_ready: Callable[[str], None] | None
+    ) -> Cascade | Direct:
         roles: dict[str, Engine] = {}
 
         async def prepare(role: str, keys: Sequence[EngineKey]) -> None:
@@ -157,15 +161,30 @@ class ServedPipeline:
         work = (prepare(role, keys) for role, keys in self._keys.items())
         outcomes = await asyncio.gather(*work, return_exceptions=True)
         raise_failures([outcome for outcome in outcomes if outcome is not None])
+        vad = _as(VoiceActivityDetector, roles["vad"])
+        turn = _as(TurnClassifier, roles["turn"]) if "turn" in roles else None
+        denoise = _as(Denoiser, roles["denoise"]) if "denoise" in roles else None
+        transcription = _as(Transcriber, roles["transcription"]) if "transcription" in roles else None
+        drafts = self._settings.drafts or _drafts(roles)
+        if "speech" in roles:
+            return Direct(
+                self.name,
+                vad=vad,
+                speech=_as(SpeechModel, roles["speech"]),
+                turn=turn,
+                denoise=denoise,
+                transcription=transcription,
+                drafts=drafts,
+            )
         return Cascade(
             self.name,
-            vad=_as(VoiceActivityDetector, roles["vad"]),
+            vad=vad,
             transcription=_as(Transcriber, roles["transcription"]),
             llm=_as(LanguageModel, roles["llm"]),
             tts=_as(Synthesizer, roles["tts"]),
-            turn=_as(TurnClassifier, roles["turn"]) if "turn" in roles else None,
-            denoise=_as(Denoiser, roles["denoise"]) if "denoise" in roles else None,
-            drafts=self._settings.drafts or _drafts(roles),
+            turn=turn,
+            denoise=denoise,
+            drafts=drafts,
         )
 
 
@@ -177,6 +196,7 @@ def _as(role: type[E], engine: Engine) -> E:
 
 def _drafts(roles: Mapping[str, Engine]) -> Literal["off", "transcription", "full"]:
     """Return how far work may run ahead without calls elsewhere that may be for nothing."""
-    if roles["transcription"].remote:
+    if "transcription" in roles and roles["transcription"].remote:
         return "off"
-    return "transcription" if roles["llm"].remote or roles["tts"].remote else "full"
+    answering = (roles[role] for role in ("llm", "tts", "speech") if role in roles)
+    return "transcription" if any(engine.remote for engine in answering) else "full"
