@@ -1,0 +1,167 @@
+"""Engines that are loaded once, and unloaded when nobody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import pytest
+
+from antiphon.config.resolved import EnginePlan
+from antiphon.engines.base import EngineContext, EngineError
+from antiphon.engines.stand_in import StandInSynthesizer
+from antiphon.models import ModelError, ModelStore
+from antiphon.server.engine_pool import EngineKey, EnginePool
+
+
+class Counted(StandInSynthesizer):
+    """Notes what happens to it; `character_ms` 404 cannot be loaded, 405 has no model, 503 cannot be closed."""
+
+    told: ClassVar[list[str]] = []
+    numbers: ClassVar[Any] = itertools.count()
+    gate: ClassVar[asyncio.Event | None] = None
+
+    @classmethod
+    async def load(cls, context: EngineContext) -> Self:
+        name = f"{context.options['character_ms']}"
+        cls.told.append(f"load {name}")
+        if cls.gate is not None:
+            await cls.gate.wait()
+        if name == "404":
+            raise EngineError("404 is broken")
+        if name == "405":
+            raise ModelError("405 is missing", code="model_missing")
+        engine = await super().load(context)
+        engine.label = name
+        return engine
+
+    label: str
+
+    async def warm_up(self) -> None:
+        self.told.append(f"warm {self.label}")
+
+    async def close(self) -> None:
+        self.told.append(f"close {self.label}")
+        if self.label == "503":
+            raise RuntimeError("stuck")
+
+
+@pytest.fixture(autouse=True)
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    info = tmp_path / "counted-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: counted\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[antiphon.engines]\ncounted = {__name__}:Counted\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(Counted, "told", [])
+    monkeypatch.setattr(Counted, "gate", None)
+    return Counted.told
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[EnginePool]:
+    pool = EnginePool(ModelStore.default())
+    yield pool
+    await pool.close()
+
+
+def key(number: int, cores: int = 1) -> EngineKey:
+    return EngineKey.of(EnginePlan("counted", {"character_ms": number}), cores)
+
+
+async def until(told: list[str], what: str) -> None:
+    async with asyncio.timeout(10):
+        while what not in told:  # noqa: ASYNC110 - engines know no event of ours
+            await asyncio.sleep(0)
+
+
+async def test_an_engine_is_loaded_once_and_closed_after_its_last_holder(pool: EnginePool, told: list[str]) -> None:
+    first, second = await asyncio.gather(pool.hold([key(1)]), pool.hold([key(1), key(2)]))
+    assert first[key(1)] is second[key(1)]
+    await asyncio.gather(pool.warm_up(key(1)), pool.warm_up(key(1)))
+    assert sorted(told) == ["load 1", "load 2", "warm 1"]
+    pool.release([key(1)])
+    assert set(pool.loaded) == {key(1), key(2)}
+    pool.release([key(1), key(2)])
+    assert pool.loaded == []
+    await until(told, "close 1")
+    await until(told, "close 2")
+
+
+async def test_other_options_and_other_cores_are_another_engine(pool: EnginePool) -> None:
+    engines = await pool.hold([key(1), key(1, cores=2), key(2)])
+    assert len({id(engine) for engine in engines.values()}) == 3
+
+
+async def test_an_idle_engine_stays_for_a_while_and_comes_back(pool: EnginePool, told: list[str]) -> None:
+    pool.idle_s = {key(1): 0.05}
+    await pool.hold([key(1)])
+    pool.release([key(1)])
+    assert pool.loaded == [key(1)]
+    again = await pool.hold([key(1)])
+    await asyncio.sleep(0.1)
+    assert told == ["load 1"]
+    pool.release([key(1)])
+    await until(told, "close 1")
+    assert pool.loaded == []
+    assert (await pool.hold([key(1)]))[key(1)] is not again[key(1)]
+    assert told == ["load 1", "close 1", "load 1"]
+
+
+async def test_what_was_idle_is_closed_when_it_is_not_wanted_any_more(pool: EnginePool, told: list[str]) -> None:
+    pool.idle_s = {key(1): 3600}
+    await pool.hold([key(1)])
+    pool.release([key(1)])
+    pool.idle_s = {}
+    pool.settle()
+    await until(told, "close 1")
+
+
+async def test_failures_are_told_together_and_hold_nothing(pool: EnginePool, told: list[str]) -> None:
+    with pytest.raises(EngineError, match="404 is broken; 405 is missing") as caught:
+        await pool.hold([key(404), key(1), key(405)])
+    assert caught.value.code == "engine_failed"
+    await until(told, "close 1")
+    assert pool.loaded == []
+    with pytest.raises(ModelError, match="405 is missing"):
+        await pool.hold([key(405)])
+    told.clear()
+    with pytest.raises(EngineError):
+        await pool.hold([key(404)])
+    assert told == ["load 404"]  # anew: it may be mended by now
+
+
+async def test_one_who_gives_up_does_not_take_it_from_others(pool: EnginePool, told: list[str]) -> None:
+    Counted.gate = asyncio.Event()
+    impatient = asyncio.create_task(pool.hold([key(1)]))
+    patient = asyncio.create_task(pool.hold([key(1)]))
+    await until(told, "load 1")
+    impatient.cancel()
+    await asyncio.wait({impatient})
+    Counted.gate.set()
+    assert list(await patient) == [key(1)]
+    assert told == ["load 1"]
+
+
+async def test_a_load_that_nobody_waits_for_is_stopped(pool: EnginePool, told: list[str]) -> None:
+    Counted.gate = asyncio.Event()
+    waiting = asyncio.create_task(pool.hold([key(1)]))
+    await until(told, "load 1")
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert pool.loaded == []
+    Counted.gate.set()
+    await pool.hold([key(1)])
+    assert told == ["load 1", "load 1"]
+
+
+async def test_closing_closes_everything_even_when_one_fails(told: list[str]) -> None:
+    pool = EnginePool(ModelStore.default())
+    await pool.hold([key(503), key(1)])
+    await pool.close()
+    assert sorted(told[2:]) == ["close 1", "close 503"]
+    pool.release([key(503)])  # by a session that ended late
+    assert pool.loaded == []
