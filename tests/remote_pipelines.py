@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, cast
 
@@ -25,7 +25,7 @@ from antiphon.engines.openai_transcription import OpenAITranscriber
 from antiphon.engines.stand_in import StandInTurnClassifier, StandInVad
 from antiphon.pipeline.cascade import Cascade
 from antiphon.pipeline.direct import Direct
-from antiphon.server.served_models import ServedModels
+from antiphon.pipeline.reply import Pipeline
 from tests.remote_servers import MODEL, NoModels, stand_ins
 from tests.serving import serving_here
 
@@ -90,7 +90,16 @@ async def serving_pipeline(pipeline: Cascade | Direct) -> AsyncIterator[str]:
     """Serve a pipeline whose engines are warm, and close it afterwards; yield the WebSocket URL."""
     try:
         async with serving_here() as server:
-            server.service._models = ServedModels({pipeline.name: pipeline}, created=0)
+            assert server.service.models is not None
+            served = server.service.models.default
+
+            async def load(on_ready: Callable[[str], None] | None = None) -> Pipeline:
+                return pipeline
+
+            # In place of the stand-ins, whose engines the server keeps and closes.
+            served.voices = pipeline.voices
+            served.load = load  # type: ignore[method-assign]
+            served.release = lambda: None  # type: ignore[method-assign]
             yield server.ws_url
     finally:
         await pipeline.close()

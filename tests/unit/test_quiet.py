@@ -13,7 +13,9 @@ WINDOW = 512
 def windows(*levels_dbfs: float) -> Samples:
     noise = np.random.default_rng(1).standard_normal((len(levels_dbfs), WINDOW)).astype(np.float32)
     noise /= np.sqrt(np.mean(np.square(noise), axis=1, keepdims=True))
-    return noise * np.float32(10) ** (np.array(levels_dbfs, np.float32)[:, None] / 20)
+    gains: Samples = np.power(10.0, np.array(levels_dbfs) / 20).astype(np.float32)
+    scaled: Samples = noise * gains[:, None]
+    return scaled
 
 
 def judge(quiet: QuietWindows, levels: list[float], probability: float) -> list[bool]:
