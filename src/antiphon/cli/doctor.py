@@ -67,9 +67,7 @@ def examine() -> Iterator[Check]:
     try:
         settings = load_configuration().settings
     except ConfigError as error:
-        yield Check(
-            "Server", "settings", "fail", str(error), "Correct what is named here."
-        )
+        yield Check("Server", "settings", "fail", str(error), "Correct what is named here.")
         return
     yield from _engines(settings)
     yield from _models(settings)
