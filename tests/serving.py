@@ -44,7 +44,7 @@ class ServerProcess:
         command = [sys.executable, "-m", "antiphon", "serve", "--port", "0", "--engines", engines]
         self._process = subprocess.Popen(
             [*command, "--log-format", "json", *arguments],
-            env={**inherited, **(environment or {})},
+            env={**inherited, "ANTIPHON_CONFIG": "", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
