@@ -34,6 +34,7 @@ from antiphon.server.starting import (
     start_session,
     wrong_type,
 )
+from antiphon.session.contract import RunningSession
 from antiphon.session.session import Session
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class _LiveCall:
     call: Call
-    session: Session
+    session: RunningSession
     secret: ClientSecret | None
 
 

@@ -23,7 +23,7 @@ from antiphon.server.metrics import Metrics
 from antiphon.server.served_models import ServedModels
 from antiphon.server.served_pipeline import ServedPipeline, unavailable
 from antiphon.server.served_pipeline import UnavailableError as UnavailableError
-from antiphon.session.session import Session
+from antiphon.session.contract import RunningSession
 
 _CLOSE_S = 5.0
 """How long sessions that were told to end may take."""
@@ -69,7 +69,7 @@ class Service:
         self._waiting_for = list(engines_of(settings))
         self._pool = EnginePool(ModelStore.default())
         self._offer: _Offer | None = None
-        self._sessions: set[Session] = set()
+        self._sessions: set[RunningSession] = set()
         self._reserved = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -224,7 +224,7 @@ class Service:
                 self._idle.set()
 
     @contextmanager
-    def running(self, session: Session) -> Iterator[None]:
+    def running(self, session: RunningSession) -> Iterator[None]:
         """Know `session` while it runs, so that it can be told to end."""
         self._sessions.add(session)
         try:

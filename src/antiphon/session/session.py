@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import structlog
@@ -20,6 +20,7 @@ from antiphon.protocol.schema import decode_audio, parse_client_event
 from antiphon.session.barge_in import BargeIn, HeldTooLong
 from antiphon.session.client_events import ClientEvents
 from antiphon.session.config import ServerVad, SessionConfig
+from antiphon.session.contract import EndReason
 from antiphon.session.conversation import Conversation
 from antiphon.session.drafting import Drafting
 from antiphon.session.inbox import Inbox
@@ -35,8 +36,6 @@ from antiphon.session.transcription import TranscriptReady
 from antiphon.session.turn_judging import TurnJudged
 from antiphon.session.turns import TurnTaking
 from antiphon.session.user_items import UserItems
-
-EndReason = Literal["client_closed", "expired", "shutdown", "failed"]
 
 _SLICE_MS = 200
 """Audio of a large append is heard in slices of this length, so that other things are handled in between."""

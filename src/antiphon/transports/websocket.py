@@ -15,7 +15,7 @@ from antiphon.protocol.frames import ServerEvent, decode_frame, encode_event
 from antiphon.transports.outbox import Outbox
 
 if TYPE_CHECKING:
-    from antiphon.session.session import Session
+    from antiphon.session.contract import RunningSession
 
 STALL_S = 30.0
 """A client that reads nothing for this long, while something waits for it, is disconnected."""
@@ -26,6 +26,7 @@ FLUSH_S = 5.0
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
 CLOSE_INTERNAL_ERROR = 1011
+CLOSE_TRY_AGAIN_LATER = 1013
 CLOSE_REFUSED = 4000
 """The session was never opened: the code that OpenAI closes with after such an `error` event."""
 
@@ -34,6 +35,8 @@ _CLOSE: dict[str, tuple[int, str]] = {
     "expired": (CLOSE_GOING_AWAY, "session expired"),
     "shutdown": (CLOSE_GOING_AWAY, "the server is shutting down"),
     "failed": (CLOSE_INTERNAL_ERROR, "internal error"),
+    "upstream_unavailable": (CLOSE_TRY_AGAIN_LATER, "the upstream server is not available"),
+    "upstream_failed": (CLOSE_INTERNAL_ERROR, "the upstream server failed"),
 }
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +83,7 @@ class WebSocketConnection:
         await self._send_event(error_event(error))
         await self._close(CLOSE_REFUSED, f"{error.type}.{error.code}")
 
-    async def run(self, session: Session) -> str:
+    async def run(self, session: RunningSession) -> str:
         """Run `session` until it ended and return why it did. Leaves no task behind."""
         running = asyncio.create_task(session.run(), name="session")
         reader = asyncio.create_task(self._read(session), name="websocket reader")
@@ -99,7 +102,7 @@ class WebSocketConnection:
             await self._close(*_CLOSE[reason])
         return reason
 
-    async def _outcome(self, session: Session, running: asyncio.Task[None]) -> str:
+    async def _outcome(self, session: RunningSession, running: asyncio.Task[None]) -> str:
         try:
             await running
         except Exception:  # noqa: BLE001 - whatever it is, it must end this session only
@@ -112,7 +115,7 @@ class WebSocketConnection:
             return "failed"
         return session.end_reason or "failed"
 
-    async def _read(self, session: Session) -> None:
+    async def _read(self, session: RunningSession) -> None:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
@@ -132,7 +135,7 @@ class WebSocketConnection:
                 for frame in frames:
                     await session.post(frame)
 
-    async def _write(self, session: Session) -> None:
+    async def _write(self, session: RunningSession) -> None:
         while (event := await self._outbox.get()) is not None:
             for translated in self._dialect.from_ga(event):
                 try:
@@ -157,13 +160,13 @@ class WebSocketConnection:
         except (WebSocketDisconnect, TimeoutError):
             _log.debug("client was gone before the close", code=code)
 
-    def _lose_client(self, session: Session) -> None:
+    def _lose_client(self, session: RunningSession) -> None:
         self._gone = True
         self._outbox.abandon()
         session.end("client_closed")
 
 
-def _check(session: Session, task: asyncio.Task[None]) -> None:
+def _check(session: RunningSession, task: asyncio.Task[None]) -> None:
     """End the session when its reader or writer broke."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("transport failed", task=task.get_name(), exc_info=error)

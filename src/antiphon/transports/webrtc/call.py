@@ -34,7 +34,7 @@ from antiphon.transports.websocket import FLUSH_S, FrameCounters
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-    from antiphon.session.session import EndReason, Session
+    from antiphon.session.contract import EndReason, RunningSession
 
 CONNECT_S = 30.0
 """How long a client may take from its answer to a connection."""
@@ -155,7 +155,7 @@ class Call:
         """Fall silent at once and return what was cut off."""
         return self._playout.clear()
 
-    async def run(self, session: Session) -> EndReason:
+    async def run(self, session: RunningSession) -> EndReason:
         """Run `session` until it ended, connect its client meanwhile, and return why it ended."""
         running = asyncio.create_task(session.run(), name="session")
         tasks = [asyncio.create_task(self._connect(session), name="webrtc connection")]
@@ -178,7 +178,7 @@ class Call:
             await self.close()
         return reason
 
-    async def serve_sideband(self, websocket: WebSocket, session: Session, counters: FrameCounters) -> None:
+    async def serve_sideband(self, websocket: WebSocket, session: RunningSession, counters: FrameCounters) -> None:
         """Let another connection follow and steer the session, until it or the call ends."""
         sideband = Sideband(websocket, counters)
         self._sidebands.add(sideband)
@@ -187,7 +187,7 @@ class Call:
         finally:
             self._sidebands.discard(sideband)
 
-    async def _outcome(self, session: Session, running: asyncio.Task[None]) -> EndReason:
+    async def _outcome(self, session: RunningSession, running: asyncio.Task[None]) -> EndReason:
         try:
             await running
         except Exception:  # noqa: BLE001 - whatever it is, it must end this call only
@@ -197,7 +197,7 @@ class Call:
             return "failed"
         return session.end_reason or "failed"
 
-    async def _connect(self, session: Session) -> None:
+    async def _connect(self, session: RunningSession) -> None:
         """Connect, then let audio flow until cancelled."""
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -282,7 +282,7 @@ class Call:
         if self._channel is not None:
             await self._channel.outbox.put(event)
 
-    def _check(self, session: Session, task: asyncio.Task[None]) -> None:
+    def _check(self, session: RunningSession, task: asyncio.Task[None]) -> None:
         """End the session when a part of the call has ended or broken."""
         if task.cancelled():
             return
@@ -295,7 +295,7 @@ class Call:
             return
         self._lose(session, "client_closed")
 
-    def _lose(self, session: Session, reason: EndReason) -> None:
+    def _lose(self, session: RunningSession, reason: EndReason) -> None:
         self._lost = True
         if self._channel is not None:
             self._channel.outbox.abandon()

@@ -19,7 +19,7 @@ from antiphon.transports.webrtc.negotiation import MAX_MESSAGE_BYTES
 from antiphon.transports.websocket import STALL_S, FrameCounters
 
 if TYPE_CHECKING:
-    from antiphon.session.session import Session
+    from antiphon.session.contract import RunningSession
 
 LABEL = "oai-events"
 
@@ -149,7 +149,7 @@ class EventChannel:
         """Tell the client, in its turn, about a message that was not taken."""
         self._keep(error, 0)
 
-    async def read(self, session: Session) -> None:
+    async def read(self, session: RunningSession) -> None:
         """Pass on the client's events until the channel is closed."""
         while not self._closed or self._unread:
             if not self._unread:

@@ -14,7 +14,7 @@ from antiphon.transports.outbox import MAX_EVENTS, Outbox
 from antiphon.transports.websocket import CLOSE_NORMAL, FLUSH_S, FrameCounters
 
 if TYPE_CHECKING:
-    from antiphon.session.session import Session
+    from antiphon.session.contract import RunningSession
 
 _CLOSE_TOO_SLOW = 1008
 
@@ -42,7 +42,7 @@ class Sideband:
         """Close once everything that waits was sent: the call is over."""
         self._outbox.close()
 
-    async def run(self, session: Session) -> None:
+    async def run(self, session: RunningSession) -> None:
         """Serve the connection until the client closes it or `close` is called."""
         reader = asyncio.create_task(self._read(session), name="sideband reader")
         writer = asyncio.create_task(self._write(), name="sideband writer")
@@ -58,7 +58,7 @@ class Sideband:
         if not any(isinstance(outcome, WebSocketDisconnect) for outcome in outcomes):
             await self._close()
 
-    async def _read(self, session: Session) -> None:
+    async def _read(self, session: RunningSession) -> None:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
