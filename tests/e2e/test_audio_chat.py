@@ -161,6 +161,17 @@ async def test_speaking_over_a_reply_cuts_it_at_the_words_that_were_heard(remote
     assert sent(remote.called("chat/completions")[-1])[1] == ("assistant", kept), "its audio was not heard whole"
 
 
+async def test_drafts_are_answers_to_the_audio_so_far(remote: RemoteServer) -> None:
+    serving = serving_speech_model(remote.url, transcription=await transcriber(), drafts="full")
+    async with serving as url, RealtimeClient(url) as client:
+        response = await turn(client)
+        assert response["status"] == "completed"
+        assert said(response).startswith("You said: Utterance of 1.")
+    drafted = remote.called("chat/completions")[1:]
+    assert drafted[-1].outcome == "complete"
+    assert all(sent(call)[-1] == ("user", ["audio"]) for call in drafted)
+
+
 async def test_an_interruption_closes_the_stream(remote: RemoteServer) -> None:
     async with serving_speech_model(remote.url) as url, RealtimeClient(url) as client:
         remote.fault = Fault("slow", delay_s=0.03)

@@ -298,7 +298,9 @@ async def test_a_player_is_held_until_it_is_known(text: str, log: list[str], ans
 async def test_where_nobody_transcribes_only_the_length_counts() -> None:
     llm = await Recorded.make(words=300)
     llm.supports_audio = True
-    async with conversing(await stand_in_pipeline(llm=llm)) as client:
+    pipeline = await stand_in_pipeline(llm=llm)
+    pipeline.transcribes = False
+    async with conversing(pipeline) as client:
         await client.send(
             {
                 "type": "conversation.item.create",

@@ -61,6 +61,7 @@ class Cascade:
         self.context_tokens = llm.context_tokens
         self.supports_images = llm.supports_images
         self.supports_audio = llm.supports_audio
+        self.transcribes = True
         self.drafts = drafts
         self._vad = vad
         self._transcription = transcription

@@ -115,6 +115,9 @@ class Pipeline(Protocol):
     supports_images: bool
     supports_audio: bool
     """Whether the model itself hears user audio; otherwise it is given the transcript."""
+    transcribes: bool
+    """Whether user audio is transcribed even when no client reads it: for a model that does not hear, or that is given
+    older turns as their words."""
     drafts: Literal["off", "transcription", "full"]
     """How far work may run ahead of the end of a turn: engines that cost money per call should not draft."""
 

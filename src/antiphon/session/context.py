@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from antiphon.engines.base import GenerationRequest, Message, Priority, TextPart, Tool
+from antiphon.engines.base import (
+    HEARING_RATE,
+    AudioPart,
+    GenerationRequest,
+    Message,
+    Priority,
+    Samples,
+    TextPart,
+    Tool,
+)
 from antiphon.pipeline.reply import ReplyRequest
 from antiphon.pipeline.voices import resolve_voice
 from antiphon.session.config import ResponseConfig
@@ -33,7 +42,7 @@ def prepare_request(
     items: Sequence[Item],
     *,
     history_start: HistoryStart | None,
-    said: str | None = None,
+    said: str | Samples | None = None,
     priority: Priority = Priority.LIVE,
 ) -> Callable[[], Awaitable[ReplyRequest]]:
     """Return what makes the request for a reply to `items` as they are now.
@@ -43,12 +52,14 @@ def prepare_request(
         config: what the response is asked for.
         items: the context's items.
         history_start: kept up to date for the default conversation; None for a context of its own.
-        said: what the user has said in a turn that is not an item yet.
+        said: what the user has said in a turn that is not an item yet; as audio (float32 at 16 kHz) for a model that
+            hears.
         priority: of the engines' work.
     """
     found = exchanges(items, hears=state.pipeline.supports_audio)
     if said is not None:
-        found.append(Exchange("", (Message("user", (TextPart(said),)),)))
+        part = TextPart(said) if isinstance(said, str) else AudioPart(said, HEARING_RATE)
+        found.append(Exchange("", (Message("user", (part,)),)))
     truncation = state.config.truncation
     tools = tuple(Tool(tool.name, tool.description or "", tool.parameters or {}) for tool in config.tools)
     system = (Message("system", (TextPart(config.instructions),)),) if config.instructions else ()

@@ -62,7 +62,7 @@ class Drafting:
     def warm(self, said: str | None) -> None:
         """Bring everything before this turn, and what of it is certain, into the model's cache."""
         if self._may_answer() and (self._prefill is None or self._prefill.done()):
-            self._prefill = self._warm_prefix(said)
+            self._prefill = self._warm_prefix(None if self._hears else said)
 
     def wants(self, turn: Turn, *, dip: bool = False) -> bool:
         """Tell whether a draft should be made at a pause of `turn`; half of them may be made at mere dips."""
@@ -70,17 +70,24 @@ class Drafting:
         left = turn.timeline.drafts < (most // 2 if dip else most)
         return turn.draft is None and left and self._state.pipeline.drafts != "off"
 
-    def begin(self, turn: Turn, heard: Samples) -> None:
-        """Begin a draft with the transcription of what was said so far (float32 at 16 kHz)."""
+    def begin(self, turn: Turn, heard: Samples, *, transcribe: bool) -> None:
+        """Begin a draft with the transcription of what was said so far (float32 at 16 kHz), where anybody reads it, and
+        with the answer of a model that hears."""
+        if not transcribe and not self._may_answer():
+            return
         now = self._state.now()
         promotion = Promotion()
         turn.timeline.drafts += 1
         turn.timeline.mark("draft_started", now)
+        job: TranscriptionJob | None = None
         if turn.live is not None:
             job = TranscriptionJob.of_turn(self._state, turn.live, promotion=promotion)
-        else:
+        elif transcribe:
             job = TranscriptionJob.of_audio(self._state, heard, promotion=promotion)
-        turn.draft = Draft(job, promotion, self._state.conversation.version, self._state.config, now)
+        draft = Draft(job, heard, promotion, self._state.conversation.version, self._state.config, now)
+        turn.draft = draft
+        if self._hears and self._may_answer():
+            self._answer(draft, heard)
 
     def transcribed(self, turn: Turn, job: TranscriptionJob) -> None:
         """Go on with the answer, now that it is known what was said."""
@@ -88,8 +95,10 @@ class Drafting:
         if draft is None or draft.job is not job:
             return
         turn.timeline.mark("transcript", self._state.now())
-        said = job.transcript.text if job.transcript is not None else ""
-        if said.strip() and self._may_answer() and draft.holds(self._state.conversation.version, self._state.config):
+        words = job.transcript.text if job.transcript is not None else ""
+        said: str | Samples | None = draft.heard if self._hears else words if words.strip() else None
+        holds = draft.holds(self._state.conversation.version, self._state.config)
+        if said is not None and draft.reply is None and holds and self._may_answer():
             self._answer(draft, said)
 
     def build_on_now(self, turn: Turn) -> None:
@@ -108,11 +117,13 @@ class Drafting:
         draft = turn.draft
         if draft is None:
             return None
-        if not draft.holds(self._state.conversation.version, self._state.config) or draft.job.error is not None:
+        failed = draft.job is not None and draft.job.error is not None and not self._hears
+        if failed or not draft.holds(self._state.conversation.version, self._state.config):
             self.drop(turn)
             return None
         turn.draft = None
-        turn.timeline.adopted = "transcript"
+        if draft.job is not None:
+            turn.timeline.adopted = "transcript"
         draft.promotion.promote()
         return draft
 
@@ -163,10 +174,14 @@ class Drafting:
         state = self._state
         mode = state.config.input.turn_detection
         wanted = state.config.type == "realtime" and (mode is None or mode.create_response)
-        settled = all(item.transcript_state != "pending" for item in state.conversation.items)
+        settled = self._hears or all(item.transcript_state != "pending" for item in state.conversation.items)
         return wanted and settled and state.pipeline.drafts == "full" and not self._responses.busy
 
-    def _answer(self, draft: Draft, said: str) -> None:
+    @property
+    def _hears(self) -> bool:
+        return self._state.pipeline.supports_audio
+
+    def _answer(self, draft: Draft, said: str | Samples) -> None:
         if self._prefill is not None:
             self._prefill.cancel()
         draft.asked = self.response_config()

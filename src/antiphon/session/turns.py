@@ -264,7 +264,8 @@ class TurnTaking:
             return
         if detection.ask:
             judge_turn(self._state, turn, self._buffer.heard(turn.start, detection.at), detection.at)
-        if self._items.need_transcripts and self._drafting.wants(turn, dip=True):
+        # A model that hears would hear a word that is cut short.
+        if not self._state.pipeline.supports_audio and self._drafting.wants(turn, dip=True):
             self._draft(turn, detection.at)
 
     async def _drafted(self, turn: Turn, job: TranscriptionJob) -> None:
@@ -275,7 +276,8 @@ class TurnTaking:
 
     def _draft(self, turn: Turn, until: int) -> None:
         self._listen_along(turn, until)
-        self._drafting.begin(turn, self._buffer.heard(turn.start, until))
+        heard = self._buffer.heard(turn.start, until)
+        self._drafting.begin(turn, heard, transcribe=self._items.need_transcripts)
 
     async def _speech_paused(self, detection: SpeechPaused) -> None:
         turn = self._turn
@@ -286,9 +288,11 @@ class TurnTaking:
         turn.timeline.mark("speech_paused", self._state.now())
         if not self._items.need_transcripts:
             await self._barge_in.heard(turn, self._buffer.heard(turn.start, detection.at), None)
-        elif turn.draft is not None and turn.draft.job.ended and turn.over_reply == "unknown":
-            await self._drafted(turn, turn.draft.job)
-        elif self._drafting.wants(turn):
+        elif turn.draft is not None and turn.over_reply == "unknown":
+            job = turn.draft.job
+            if job is not None and job.ended:
+                await self._drafted(turn, job)
+        if self._drafting.wants(turn):
             self._draft(turn, detection.at)
 
     async def _speech_stopped(self, detection: SpeechStopped) -> None:
@@ -320,9 +324,9 @@ class TurnTaking:
         draft = self._drafting.take(turn)
         item = await self._items.commit(turn.item_id, audio, turn.live.told if turn.live is not None else 0)
         turn.timeline.audio_ms = item.audio[0].duration_ms
-        if draft is not None:
-            job: TranscriptionJob | None = draft.job
-            draft.job.item = item
+        job = draft.job if draft is not None else None
+        if job is not None:
+            job.item = item
             item.transcript_state = "pending"
         elif turn.live is not None:
             said_until = audio.start + (len(audio.heard) if said is None else said)

@@ -21,8 +21,8 @@ class UserItems:
 
     @property
     def need_transcripts(self) -> bool:
-        """Whether anybody reads what the user says: the client, or a model that does not hear."""
-        return self._client_reads or not self._state.pipeline.supports_audio
+        """Whether anybody reads what the user says: the client, or the model now or later."""
+        return self._client_reads or self._state.pipeline.transcribes
 
     async def commit(self, item_id: str, audio: CommittedAudio, told: int = 0) -> Item:
         """Make an item of committed audio and tell the client, which knows `told` characters of what it says."""
