@@ -62,8 +62,11 @@ def test_everything_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("antiphon.yaml:6:19: default_pipeline: there is no pipeline 'my-voic'", "did you mean 'my-voice'?"),
         ("antiphon.yaml:7:1: default_pipeline: stands here again", "line 6"),
         ("antiphon.yaml:11:9: pipelines.my-voice.tts[0].model: openai-speech needs this option", ""),
-        ("antiphon.yaml:11:33: pipelines.my-voice.tts[0].modle: openai-speech has no such option", "mean 'model'?"),
-        ("antiphon.yaml:11:43: pipelines.my-voice.tts[0].voicee: openai-speech has no such option", "mean 'voices'?"),
+        ("antiphon.yaml:11:33: pipelines.my-voice.tts[0].modle: openai-speech has no option 'modle'", "mean 'model'?"),
+        (
+            "antiphon.yaml:11:43: pipelines.my-voice.tts[0].voicee: openai-speech has no option 'voicee'",
+            "mean 'voices'?",
+        ),
         ("antiphon.yaml:12:9: pipelines.my-voice.tts[1]: there is no engine 'hibarri'", "did you mean 'hibari'?"),
         ("antiphon.yaml:13:51: pipelines.my-voice.llm.api_key: the environment variable NOPE is not set", ""),
         ("antiphon.yaml:14:10: pipelines.my-voice.vad: cannot be off", ""),
@@ -123,7 +126,10 @@ def test_everything_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("pipelines: {a: {speech: x, llm: stand-in-llm}}", "pipelines.a.speech: a pipeline with speech has no llm"),
         ("pipelines: {a: {transcription: off}}", ":1:16: pipelines.a: transcription cannot be off"),
         ("pipelines: {a: {denoise: {cores: 2}}}", ":1:26: pipelines.a.denoise: the preset has no engine"),
-        ("engines: {tts: {character_s: 1}}", ":1:17: engines.tts.character_s: stand-in-tts has no such"),
+        (
+            "engines: {tts: {character_s: 1}}",
+            ":1:17: engines.tts.character_s: stand-in-tts has no option 'character_s'",
+        ),
         ("engines: {preset: standin}", ":1:19: engines.preset: "),
     ],
 )

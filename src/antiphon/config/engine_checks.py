@@ -150,7 +150,8 @@ def _check_options(engine: type[Engine], options: Mapping[str, Any], path: KeyPa
             name = str(mistake.path[0]) if mistake.path else ""
             message = mistake.message
             if flaw["type"] == "extra_forbidden" and top_level:
-                message = f"{engine.name} has no such option; it has: {', '.join(kind.model_fields)}"
+                known_options = ", ".join(kind.model_fields) or "none"
+                message = f"{engine.name} has no option {name!r}; it has: {known_options}"
             elif flaw["type"] == "missing" and top_level:
                 message = f"{engine.name} needs this option"
             yield Finding((*places.get(name, path), *mistake.path), message, mistake.near, mistake.about_key)
