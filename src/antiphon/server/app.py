@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
@@ -15,11 +14,11 @@ from starlette.routing import WebSocketRoute
 
 from antiphon import __version__
 from antiphon.config import Settings, load_configuration
-from antiphon.protocol.errors import ProtocolError
 from antiphon.server.calls import Calls, add_call_routes
 from antiphon.server.client_secrets import ClientSecrets, add_client_secret_routes
-from antiphon.server.errors import add_error_handlers, error_response
+from antiphon.server.errors import add_error_handlers
 from antiphon.server.guard import Guard
+from antiphon.server.listings import add_listing_routes
 from antiphon.server.logs import configure_logs
 from antiphon.server.playground import playground_routes
 from antiphon.server.realtime import PATHS, realtime
@@ -80,6 +79,7 @@ def _add_routes(app: FastAPI) -> None:
     app.router.routes.extend(WebSocketRoute(path, realtime) for path in PATHS)
     app.router.routes.extend(playground_routes())
     add_error_handlers(app)
+    add_listing_routes(app)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -91,17 +91,6 @@ def _add_routes(app: FastAPI) -> None:
         """Tell whether sessions can be opened: 200 when the models are warm, else 503 with what is missing."""
         service: Service = app.state.service
         return JSONResponse(service.readiness(), status_code=200 if service.state == "ready" else 503)
-
-    @app.get("/v1/models", response_model=None)
-    async def models() -> dict[str, Any] | JSONResponse:
-        """List the models with their voices."""
-        service: Service = app.state.service
-        if service.models is None:
-            error = ProtocolError(
-                "The server is still loading its models.", code="server_not_ready", type="server_error"
-            )
-            return error_response(503, error, {"Retry-After": "2"})
-        return service.models.listing()
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from antiphon.pipeline.voices import OPENAI_VOICES, resolve_voice
 from antiphon.protocol.errors import ProtocolError
 from antiphon.server.served_pipeline import ServedPipeline
 
@@ -89,8 +90,37 @@ class ServedModels:
             return False
 
     def listing(self) -> dict[str, Any]:
-        """Return OpenAI's list of models, each with its voices and aliases beside OpenAI's keys."""
+        """Return OpenAI's list of models, each with aliases, voices and whether it is in memory beside OpenAI's
+        keys."""
         return {"object": "list", "data": [self._entry(pipeline) for pipeline in self._pipelines.values()]}
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """Return the model that a client gets for `name`, as in `listing`.
+
+        Raises:
+            ProtocolError: as `resolve`.
+        """
+        return self._entry(self.resolve(name))
+
+    def voices(self, name: str | None = None) -> dict[str, Any]:
+        """Return the voices of all models, or of one.
+
+        Under "voices" each name stands once, as other servers list theirs; under "models" is what each model has, its
+        default voice, and which of its voices stands for each of OpenAI's names.
+
+        Raises:
+            ProtocolError: as `resolve`.
+        """
+        chosen = list(self._pipelines.values()) if name is None else [self.resolve(name)]
+        found: dict[str, dict[str, Any]] = {}
+        for pipeline in chosen:
+            for voice in pipeline.voices:
+                told = found.setdefault(
+                    voice.name,
+                    {"id": voice.name, "name": voice.name, "description": voice.description, "languages": []},
+                )
+                told["languages"] += [language for language in voice.languages if language not in told["languages"]]
+        return {"voices": list(found.values()), "models": {one.name: _voices_of(one) for one in chosen}}
 
     def _entry(self, pipeline: ServedPipeline) -> dict[str, Any]:
         return {
@@ -103,4 +133,14 @@ class ServedModels:
                 {"name": voice.name, "description": voice.description, "languages": list(voice.languages)}
                 for voice in pipeline.voices
             ],
+            "loaded": pipeline.loaded,
         }
+
+
+def _voices_of(pipeline: ServedPipeline) -> dict[str, Any]:
+    names = [voice.name for voice in pipeline.voices]
+    return {
+        "voices": names,
+        "default": resolve_voice(pipeline.voice, pipeline.voices) or next(iter(names), None),
+        "openai_names": {name: resolve_voice(name, pipeline.voices) for name in OPENAI_VOICES} if names else {},
+    }

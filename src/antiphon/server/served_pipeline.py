@@ -78,6 +78,12 @@ class ServedPipeline:
         self._opening = asyncio.Lock()
 
     @property
+    def loaded(self) -> bool:
+        """Whether all of its engines are in memory, or on their way; others are loaded for its next session."""
+        loaded = self._pool.loaded
+        return all(key in loaded for chain in self._keys.values() for key in chain)
+
+    @property
     def has_turn_detection(self) -> bool:
         """Whether `turn_detection` was set."""
         return self._settings.turn_detection is not None
