@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import ctranslate2
 import jiwer
 import numpy as np
 import pytest
@@ -216,7 +217,19 @@ async def test_the_directory_of_a_model_as_an_option() -> None:
     await whisper.close()
 
 
-@pytest.mark.parametrize("options", [{"modell": "x"}, {"device": "tpu"}, {"model": 3}, {"compute_type": None}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"modell": "x"},
+        {"device": "tpu"},
+        {"device": "cuda:one"},
+        {"model": 3},
+        {"compute_type": None},
+        {"compute_type": "int3"},
+        {"language": "fr"},
+    ],
+    ids=str,
+)
 async def test_wrong_options(options: dict[str, object]) -> None:
     with pytest.raises(EngineError) as wrong:
         await WhisperTranscriber.load(EngineContext(models=ModelStore.default(), options=options))
@@ -233,8 +246,32 @@ async def test_a_directory_without_a_model(tmp_path: Path, files: tuple[str, ...
     assert str(tmp_path) in missing.value.message
 
 
-async def test_a_compute_type_that_there_is_not() -> None:
-    options = {"compute_type": "int3"}
-    with pytest.raises(EngineError) as wrong:
+async def test_a_path_where_nothing_is(tmp_path: Path) -> None:
+    options = {"model": str(tmp_path / "nothing")}
+    with pytest.raises(EngineError, match="nothing: no such file") as missing:
         await WhisperTranscriber.load(EngineContext(models=ModelStore.default(), options=options))
-    assert "int3" in wrong.value.message
+    assert missing.value.code == "model_missing"
+
+
+async def test_a_compute_type_that_there_is_not() -> None:
+    options = {"compute_type": "int3", "device": "cpu"}
+    with pytest.raises(EngineError, match=r"cpu has no 'int3'; it has: .*int8") as wrong:
+        await WhisperTranscriber.load(EngineContext(models=ModelStore.default(), options=options))
+    assert wrong.value.code == "invalid_option"
+
+
+@pytest.mark.skipif(ctranslate2.get_cuda_device_count() > 0, reason="there is a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+async def test_a_gpu_that_is_not_here(device: str) -> None:
+    with pytest.raises(EngineError, match=f"{device} is not here.*0 CUDA devices.*nvidia-smi") as wrong:
+        await WhisperTranscriber.load(EngineContext(models=ModelStore.default(), options={"device": device}))
+    assert wrong.value.code == "invalid_option"
+
+
+@pytest.mark.skipif(ctranslate2.get_cuda_device_count() == 0, reason="no GPU: Whisper on CUDA is NOT tested")
+async def test_on_a_gpu() -> None:
+    whisper = await WhisperTranscriber.load(EngineContext(models=ModelStore.default(), options={"device": "cuda:0"}))
+    assert (whisper._decoder._model.device, whisper._decoder._model.compute_type) == ("cuda", "float16")
+    speech, text = recordings()["transfer.flac"]
+    assert errors([text], [(await whisper.transcribe(speech)).text]) == 0
+    await whisper.close()

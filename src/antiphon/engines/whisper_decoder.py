@@ -66,13 +66,19 @@ class WhisperDecoder:
     Args:
         path: a directory with a Whisper model in CTranslate2's format and its `tokenizer.json`.
         device: "cpu" or "cuda".
+        index: which GPU.
         compute_type: of CTranslate2, e.g. "int8" or "float16".
         workers: how many threads will call at once; each call runs on one core.
     """
 
-    def __init__(self, path: Path, *, device: str, compute_type: str, workers: int) -> None:
+    def __init__(self, path: Path, *, device: str, index: int = 0, compute_type: str, workers: int) -> None:
         self._model = ctranslate2.models.Whisper(
-            str(path), device=device, compute_type=compute_type, inter_threads=workers, intra_threads=1
+            str(path),
+            device=device,
+            device_index=index,
+            compute_type=compute_type,
+            inter_threads=workers,
+            intra_threads=1,
         )
         self._vocabulary = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
         self._log_mel = LogMel(self._model.n_mels)
@@ -184,14 +190,22 @@ class WhisperDecoder:
         (token, _probability), *_ = self._model.detect_language(memory)[0]
         return str(token)[2:-2]
 
-    def _tokenizer(self, language: str) -> Tokenizer:
-        code = language.lower().partition("-")[0]
-        if code not in self.languages:
+    def require_language(self, language: str | None) -> None:
+        """Raise EngineError, code "unsupported", for a language that the model does not know; None is fine."""
+        if language is not None and _code(language) not in self.languages:
             raise EngineError(
                 f"the transcription model does not know {language!r}; it knows {', '.join(self.languages)}",
                 code="unsupported",
             )
-        return Tokenizer(self._vocabulary, self._model.is_multilingual, task="transcribe", language=code)
+
+    def _tokenizer(self, language: str) -> Tokenizer:
+        self.require_language(language)
+        return Tokenizer(self._vocabulary, self._model.is_multilingual, task="transcribe", language=_code(language))
+
+
+def _code(language: str) -> str:
+    """Return the language of a tag such as "en-GB", as Whisper names it."""
+    return language.lower().partition("-")[0]
 
 
 @lru_cache(maxsize=1)
