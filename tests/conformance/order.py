@@ -298,11 +298,16 @@ class OrderChecker:
         automatic = not out_of_band and not metadata
         if automatic and self._reply_due is not None:
             self._reply_due = None
-        elif automatic and self._reply_queued is not None:
+        elif automatic and self._reply_queued is not None and not self._dropped(asked):
             self._reply_queued = None
         else:
             self._requests.answer("response.create", asked)
         self._replies.created(response)
+
+    def _dropped(self, asked: Callable[[Event], bool]) -> bool:
+        """Return whether the turn that was to be answered was a mere sound, so that this is what the client asked."""
+        sound = self._reply_queued in self._replies.let_go_on
+        return sound and self._requests.waiting("response.create", asked) is not None
 
     def _on_output_item_added(self, event: Event) -> None:
         item = event["item"]

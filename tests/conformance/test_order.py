@@ -452,3 +452,23 @@ def test_a_reply_goes_on_after_a_listeners_sound_which_is_not_answered() -> None
     reply.end_message()
     reply.end()
     check(script.steps)
+
+
+def test_what_the_client_asks_for_after_a_listeners_sound_is_its_own() -> None:
+    script = Script()
+    script.stop_speech(script.start_speech())
+    reply = script.reply()
+    reply.message()
+    reply.say("Once")
+    sound = script.start_speech()
+    script.audio(200)
+    script.stop_speech(sound)
+    reply.say(" upon a time")
+    reply.end_message()
+    reply.end()
+    asked = script.ask()
+    asked.message()
+    asked.say("Again")
+    asked.end_message()
+    asked.end()
+    check(script.steps)

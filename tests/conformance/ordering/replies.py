@@ -251,6 +251,8 @@ class RepliesOrder:
         require(response["usage"] is not None or status == "failed", f"a {status} response without usage")
         if response["usage"] is not None:
             _adds_up(response["usage"])
+        if (details or {}).get("reason") == "turn_detected" and reply.spoken_over is not None:
+            self.let_go_on.discard(reply.spoken_over)
         del self._running[response["id"]]
         self._over.add(response["id"])
         return reply
