@@ -1,7 +1,8 @@
 """A server for remote engines to talk to: OpenAI's HTTP API and ElevenLabs', made of our own engines, with faults.
 
-Run as a program (`python -m tests.remote_servers '{"words": 400}'`) it serves stand-in engines, with these options of
-the language model, in a process that can be killed. It prints its URL, and ends with its standard input.
+Run as a program (`python -m tests.remote_servers '{"llm": {"words": 400}}'`) it serves stand-in engines, with these
+options of the language model, a `fault` and a `port`, in a process that can be killed. It prints its URL, and ends with
+its standard input.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import sys
 import time
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ import uvicorn
 from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from antiphon.audio.levels import to_float, to_pcm
@@ -51,7 +52,7 @@ from antiphon.engines.wav import wav_file
 MODEL = "remote-model"
 KEY = "a-very-secret-key"
 
-Kind = Literal["status", "hang", "drop", "end", "malformed", "garbled", "slow", "odd"]
+Kind = Literal["status", "hang", "drop", "end", "malformed", "garbled", "slow", "odd", "page", "endless"]
 
 
 @dataclass
@@ -61,7 +62,8 @@ class Fault:
     Attributes:
         kind: "status" answers with an error, "hang" and "drop" and "end" stop the answer without a word, by closing the
             connection or as if it were complete; "malformed" puts nonsense into it, "garbled" audio that is no base64,
-            "slow" waits before every piece, "odd" cuts it into pieces of 7 bytes.
+            "slow" waits before every piece, "odd" cuts it into pieces of 7 bytes, "page" is a web page in its place,
+            "endless" goes on for ever without the end of a line.
         after: pieces that come before.
         times: how many calls it befalls.
         path: the end of the URLs that it befalls.
@@ -159,6 +161,9 @@ class RemoteServer:
             call.outcome = "faulty"
             body = fault.body or {"error": {"message": "it is on fire", "type": "server_error"}}
             return call, fault, JSONResponse(body, fault.status, fault.headers)
+        if fault is not None and fault.kind == "page":
+            call.outcome = "faulty"
+            return call, fault, HTMLResponse("<!doctype html>\n<title>Sign in</title>\n<p>Please sign in first.</p>\n")
         return call, fault, None
 
     async def _faulty(
@@ -177,6 +182,10 @@ class RemoteServer:
                         return
                     elif fault.kind == "malformed":
                         yield nonsense
+                    elif fault.kind == "endless":
+                        yield b"data: "
+                        while True:
+                            yield b"x" * 65_536
                     elif fault.kind == "garbled":
                         yield _chunk({"audio": {"data": "this is no base64!"}})
                 if fault is not None and fault.kind == "slow":
@@ -457,12 +466,12 @@ class NoModels:
         raise AssertionError(f"stand-in engines need no model {name}")
 
 
-async def stand_ins(**llm: Any) -> tuple[LanguageModel, Transcriber, Synthesizer]:
-    """Engines without models; `llm` are options of the language model."""
+async def stand_ins(tts: Mapping[str, Any] | None = None, **llm: Any) -> tuple[LanguageModel, Transcriber, Synthesizer]:
+    """Engines without models; `llm` are options of the language model, `tts` of the synthesizer."""
     return (
         await StandInLanguageModel.load(EngineContext(NoModels(), options=llm)),
         await StandInTranscriber.load(EngineContext(NoModels())),
-        await StandInSynthesizer.load(EngineContext(NoModels())),
+        await StandInSynthesizer.load(EngineContext(NoModels(), options=tts or {})),
     )
 
 
@@ -491,6 +500,23 @@ async def remote_server(
         listener.close()
 
 
+@asynccontextmanager
+async def remote_process(**options: Any) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run this module as a program; yield the process and its URL."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.remote_servers", json.dumps(options)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, (await process.stdout.readline()).decode().strip()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 async def eventually(what: Callable[[], bool]) -> None:
     """Wait until `what` holds."""
     async with asyncio.timeout(10):
@@ -500,7 +526,9 @@ async def eventually(what: Callable[[], bool]) -> None:
 
 async def _main() -> None:
     options = json.loads(sys.argv[1]) if sys.argv[1:] else {}
-    async with remote_server(*await stand_ins(**options)) as remote:
+    engines = await stand_ins(options.get("tts"), **options.get("llm", {}))
+    async with remote_server(*engines, port=options.get("port", 0)) as remote:
+        remote.fault = Fault(**options["fault"]) if "fault" in options else None
         print(remote.url, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

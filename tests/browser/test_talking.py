@@ -11,7 +11,7 @@ import pytest
 from tests.browser.browsing import browsing
 from tests.browser.microphones import microphone, recording
 from tests.browser.playground import Playground, playground
-from tests.conformance.conftest import SLOW_ENVIRONMENT
+from tests.conformance.pipelines import SLOW_ENVIRONMENT
 from tests.serving import ServerProcess, serving
 
 Transport = Literal["webrtc", "websocket"]

@@ -1,40 +1,30 @@
-"""Servers under test: each a real process on a port of its own."""
+"""Servers under test: each a real process on a port of its own, with every kind of pipeline in turn."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.serving import serving
-
-SLOW = {"words": 60, "token_ms": 60.0}
-"""Options of a stand-in model that takes seconds to answer, so that there is time to interrupt it."""
-
-SLOW_ENVIRONMENT = {"ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps(SLOW)}
+from tests.conformance.pipelines import KINDS, SLOW, serving_pipeline
 
 
-@pytest.fixture(scope="session")
-def stand_in() -> Iterator[str]:
+@pytest.fixture(scope="session", params=KINDS)
+def stand_in(request: pytest.FixtureRequest) -> Iterator[str]:
     """The WebSocket URL of a server whose engines answer at once."""
-    with serving("stand-in") as server:
-        yield server.ws_url
+    with serving_pipeline(request.param) as url:
+        yield url
 
 
-@pytest.fixture(scope="session")
-def slow_stand_in() -> Iterator[str]:
+@pytest.fixture(scope="session", params=KINDS)
+def slow_stand_in(request: pytest.FixtureRequest) -> Iterator[str]:
     """The WebSocket URL of a server whose model takes its time."""
-    with serving("stand-in", environment=SLOW_ENVIRONMENT) as server:
-        yield server.ws_url
+    with serving_pipeline(request.param, SLOW) as url:
+        yield url
 
 
-@pytest.fixture(scope="session")
-def busy_stand_in() -> Iterator[str]:
+@pytest.fixture(scope="session", params=KINDS)
+def busy_stand_in(request: pytest.FixtureRequest) -> Iterator[str]:
     """The WebSocket URL of a server whose replies take some 100 ms, so that events of clients fall into them."""
-    environment = {
-        "ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps({"words": 12, "token_ms": 10.0}),
-        "ANTIPHON_ENGINES__TTS__OPTIONS": json.dumps({"character_ms": 10.0}),
-    }
-    with serving("stand-in", environment=environment) as server:
-        yield server.ws_url
+    with serving_pipeline(request.param, {"words": 12, "token_ms": 10.0}, {"character_ms": 10.0}) as url:
+        yield url

@@ -13,7 +13,7 @@ import pytest
 
 from antiphon.session.session import Session
 from tests.conformance.audio import tone
-from tests.conformance.conftest import SLOW, SLOW_ENVIRONMENT
+from tests.conformance.pipelines import SLOW, SLOW_ENVIRONMENT
 from tests.conformance.recorder import RealtimeClient
 from tests.serving import serving, serving_here
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.clients.environments import install_node, install_python
+from tests.conformance.pipelines import SLOW, serving_pipeline
 from tests.conformance.tap import Tap
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[str]:
+    """The WebSocket URL of a server whose engines answer at once."""
+    with serving_pipeline("engines here") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def slow_stand_in() -> Iterator[str]:
+    """The WebSocket URL of a server whose model takes its time."""
+    with serving_pipeline("engines here", SLOW) as url:
+        yield url
 
 
 @pytest.fixture

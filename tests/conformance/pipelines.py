@@ -1,0 +1,76 @@
+"""The kinds of pipelines that the protocol is tested on: a client must not notice which one it talks to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from tests.remote_servers import KEY, MODEL
+from tests.serving import serving
+
+Kind = Literal["engines here", "engines elsewhere", "a model that hears and speaks"]
+
+KINDS: tuple[Kind, ...] = ("engines here", "engines elsewhere", "a model that hears and speaks")
+
+Options = Mapping[str, Any]
+
+SLOW: Options = {"words": 60, "token_ms": 60.0}
+"""Options of a stand-in model that takes seconds to answer, so that there is time to interrupt it."""
+
+SLOW_ENVIRONMENT = {"ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps(SLOW)}
+
+
+@contextmanager
+def serving_pipeline(kind: Kind, llm: Options | None = None, tts: Options | None = None) -> Iterator[str]:
+    """Serve stand-in engines with these options, in a pipeline of this kind; yield the WebSocket URL."""
+    llm, tts = llm or {}, tts or {}
+    with ExitStack() as held:
+        environment = {}
+        if kind == "engines here":
+            environment = {
+                "ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps(llm),
+                "ANTIPHON_ENGINES__TTS__OPTIONS": json.dumps(tts),
+            }
+            yield held.enter_context(serving("stand-in", environment=environment)).ws_url
+            return
+        url = held.enter_context(_model_server({"llm": llm, "tts": tts}))
+        place = {"base_url": f"{url}/v1", "model": MODEL, "api_key": {"env": "REMOTE_KEY"}}
+        pipeline: dict[str, Any] = (
+            {
+                "transcription": {"engine": "openai-transcription", **place},
+                "llm": {"engine": "openai-chat", **place},
+                "tts": {"engine": "openai-speech", **place},
+            }
+            if kind == "engines elsewhere"
+            else {"speech": {"engine": "openai-audio-chat", **place, "voices": ["low", "high"]}}
+        )
+        # JSON is YAML.
+        file = Path(held.enter_context(TemporaryDirectory())) / "antiphon.yaml"
+        file.write_text(json.dumps({"pipelines": {"antiphon-stand-in": pipeline}}))
+        arguments = ["--config", str(file)]
+        yield held.enter_context(serving("stand-in", arguments, {"REMOTE_KEY": KEY})).ws_url
+
+
+@contextmanager
+def _model_server(options: Options) -> Iterator[str]:
+    """Run a server for remote engines and yield its URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.remote_servers", json.dumps(options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
