@@ -70,7 +70,7 @@ class Hub:
     """A repository on a hub of the tests.
 
     Attributes:
-        files: path to content. Names ending in .bin and .gguf are kept in LFS, whose ETag is the SHA-256.
+        files: path to content. Names ending in .bin, .gguf and .onnx are kept in LFS, whose ETag is the SHA-256.
         etags: ETags that are given in place of the right ones.
         cut: how many bytes of each path's first download come before the connection breaks.
         requests: method and path of what was asked.
@@ -86,7 +86,7 @@ class Hub:
         content = self.files[path]
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         entry: dict[str, object] = {"type": "file", "oid": blob, "size": len(content), "path": path}
-        if path.endswith((".bin", ".gguf")):
+        if path.endswith((".bin", ".gguf", ".onnx")):
             entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
         return entry
 

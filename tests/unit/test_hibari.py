@@ -15,7 +15,7 @@ from antiphon.engines.base import EngineContext, EngineError, Samples
 
 pytest.importorskip("hibari", reason="the extra `local` is not installed")
 
-from antiphon.engines.hibari import HibariSynthesizer, _bounded, _phrases, trim
+from antiphon.engines.hibari import HibariSynthesizer, _bounded, _phrases
 
 pytestmark = pytest.mark.models
 
@@ -153,13 +153,6 @@ async def test_a_damaged_voice_is_told_at_start(tmp_path: Path, monkeypatch: pyt
     assert caught.value.code == "model_missing"
 
 
-@pytest.mark.parametrize("text", [STORY, "no punctuation at all " * 40, "x" * 900, "Short. " * 100, "a, b, " * 120])
-def test_phrases_are_bounded_and_lose_nothing(text: str) -> None:
-    phrases = list(_phrases(text))
-    assert "".join(phrases).split() == text.split()
-    assert all(len(phrase) <= 250 for phrase in phrases)
-
-
 def test_dots_in_names_are_read() -> None:
     assert list(_phrases("Go to example.com or notes.txt at 3.14. e.g. Rome.")) == [
         "Go to example dot com or notes dot txt at 3.14. e.g. Rome."
@@ -171,11 +164,3 @@ def test_phonemes_are_bounded() -> None:
     runs = list(_bounded(phonemes))
     assert all(0 < len(run) <= 400 for run in runs)
     assert re.sub(" ", "", "".join(runs)) == re.sub(" ", "", phonemes)
-
-
-def test_trim_leaves_silence_empty_and_scales_the_pause() -> None:
-    assert trim(np.zeros(1000, np.float32), 24_000, "Hm.", 1.0).size == 0
-    speech = np.concatenate([np.zeros(24_000), np.full(2_400, 0.1), np.zeros(24_000)]).astype(np.float32)
-    assert trim(speech, 24_000, 'He said "hm."', 1.0).size == 480 + 2_400 + 8_400
-    assert trim(speech, 24_000, "hm,", 0.5).size == 480 + 2_400 + 8_640
-    assert trim(speech[24_000:26_400], 24_000, "hm", 1.0).size == 2_400

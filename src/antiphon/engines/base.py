@@ -106,6 +106,12 @@ class Engine(abc.ABC):
     """Whether its work is done elsewhere, where every call may cost money: no work ahead should be thrown away."""
 
     @classmethod
+    def models_for(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the models that `load` asks for with these options, which may be wrong: names, references, paths."""
+        chosen = options.get("model")
+        return (chosen,) if isinstance(chosen, str) else cls.required_models
+
+    @classmethod
     @abc.abstractmethod
     async def load(cls, context: EngineContext) -> Self:
         """Load the model. Blocking work runs in a thread.

@@ -11,7 +11,6 @@ warning in the log.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -35,6 +34,7 @@ from antiphon.engines.base import (
     Voice,
 )
 from antiphon.engines.options import NoOptions, read_options
+from antiphon.engines.phrases import phrases, trim
 from antiphon.engines.workers import Cancellation, Workers
 
 _log = logging.getLogger(__name__)
@@ -45,19 +45,6 @@ _MOST_CHARACTERS = 250
 _SEED = 0
 """Of the noise in unvoiced sounds: the same text always sounds the same."""
 
-_AUDIBLE = 0.001
-"""Magnitude (-60 dBFS) where speech begins and ends. The model's silence is at -100 dBFS and below."""
-
-# The model puts 0.24 to 0.32 s of silence before the first sound of a phrase and 0.18 to 0.5 s after the last, at
-# speed 1. The first would be waited for; together they make the gaps between phrases 0.8 s long. What stays, in s:
-_LEAD_S = 0.02
-_SENTENCE_PAUSE_S = 0.35
-_CLAUSE_PAUSE_S = 0.18
-_NO_PAUSE_S = 0.06
-
-_SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+")
-_CLAUSE = re.compile(r"(?<=[,;:—–])\s+")
-_SPACE = re.compile(r"\s+")
 _DOT = re.compile(r"(?<=[a-z0-9])\.(?=[a-z]{2,}\b)")  # example.com, notes.txt
 
 
@@ -161,24 +148,8 @@ def _load_voices() -> dict[str, Hibari]:
 
 
 def _phrases(text: str) -> Iterator[str]:
-    """Cut text into pieces of at most `_MOST_CHARACTERS`: at sentences, else at clauses, else at words."""
-    text = _DOT.sub(" dot ", " ".join(text.split()))
-    yield from _pack(text, (_SENTENCE, _CLAUSE, _SPACE))
-
-
-def _pack(text: str, separators: tuple[re.Pattern[str], ...]) -> Iterator[str]:
-    if len(text) <= _MOST_CHARACTERS:
-        yield text
-        return
-    if not separators:
-        yield from (text[start : start + _MOST_CHARACTERS] for start in range(0, len(text), _MOST_CHARACTERS))
-        return
-    ends = [match.end() for match in separators[0].finditer(text)]
-    start = 0
-    for end, following in itertools.pairwise([*ends, len(text), len(text) + _MOST_CHARACTERS + 1]):
-        if following - start > _MOST_CHARACTERS and end > start:
-            yield from _pack(text[start:end], separators[1:])
-            start = end
+    """Cut text into pieces of at most `_MOST_CHARACTERS`, with the dots in names spoken."""
+    return phrases(_DOT.sub(" dot ", text), _MOST_CHARACTERS)
 
 
 def _bounded(phonemes: str) -> Iterator[str]:
@@ -190,14 +161,3 @@ def _bounded(phonemes: str) -> Iterator[str]:
         phonemes = phonemes[cut:].lstrip()
     if phonemes:
         yield phonemes
-
-
-def trim(samples: Samples, rate: int, text: str, speed: float) -> Samples:
-    """Return speech with 20 ms of silence before it and the pause that the end of its text asks for after it."""
-    audible = np.flatnonzero(np.abs(samples) >= _AUDIBLE)
-    if not audible.size:
-        return samples[:0]
-    end = text.rstrip("\"'”’)]")[-1:]
-    pause = _SENTENCE_PAUSE_S if end in ".!?…" else _CLAUSE_PAUSE_S if end in ",;:—–" else _NO_PAUSE_S
-    start = max(int(audible[0]) - round(_LEAD_S * rate), 0)
-    return samples[start : int(audible[-1]) + 1 + round(pause / speed * rate)]

@@ -4,6 +4,7 @@ A name is one of
 
 - a catalog name, e.g. `whisper-tiny.en`;
 - `hf:owner/repo[@revision]/path/in/repo`, one file of a Hugging Face Hub model repository;
+- `hf:owner/repo[@revision]/path/in/repo/`, with a slash at the end, a folder of it and all below;
 - `hf:owner/repo[@revision]`, the whole repository at that revision (a branch, tag or commit; `main` if not given);
 - `file:/path`, a file or directory of this machine, used where it is.
 """
@@ -75,18 +76,26 @@ class PypiSource:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """Files of a Hugging Face Hub model repository, in the order of the model's files; none for all of them."""
+    """Files of a Hugging Face Hub model repository.
+
+    Attributes:
+        repo: owner and name.
+        revision: a branch, tag or commit.
+        files: in the order of the model's files; none for all of them.
+        folder: the one whose files are all of them, without a slash at the end; "" for the whole repository.
+    """
 
     repo: str
     revision: str
     files: tuple[str, ...] = ()
+    folder: str = ""
 
     def __post_init__(self) -> None:
-        for file in self.files:
-            _require_relative(file)
+        for path in (*self.files, *filter(None, [self.folder])):
+            _require_relative(path)
 
     def __str__(self) -> str:
-        return f"hf:{self.repo}@{self.revision}"
+        return f"hf:{self.repo}@{self.revision}{f'/{self.folder}/' if self.folder else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +276,10 @@ def _hub_reference(name: str) -> Model:
     match = _HUB_REFERENCE.fullmatch(name)
     if match is None:
         raise ModelError(f"{name!r} is not of the form hf:owner/repo[@revision][/path]", code="unknown_model")
-    file = match["file"]
+    path = match["file"] or ""
+    folder = path.removesuffix("/") if path.endswith("/") else ""
     try:
-        source = HubSource(match["repo"], match["revision"] or "main", (file,) if file else ())
+        source = HubSource(match["repo"], match["revision"] or "main", (path,) if path and not folder else (), folder)
     except ValueError as error:
         raise ModelError(f"{name!r}: {error}", code="unknown_model") from error
     return Model(name=name, files=(), sources=(source,))

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import io
 import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,9 @@ def fetch_from_hub(
         names = [file.name for file in files]
         checksums: list[str | None] = [file.sha256 for file in files]
     else:
-        # One file stands alone in its model's directory; a whole repository keeps its folders.
-        names = [Path(path).name for path in source.files] or paths
+        # One file stands alone in its model's directory; a repository, or a folder of one, keeps the folders below it.
+        below = f"{source.folder}/" if source.folder else ""
+        names = [Path(path).name for path in source.files] or [path.removeprefix(below) for path in paths]
         checksums = [_checksum_of_hub(snapshot / path) for path in paths]
     placed = []
     for path, name, checksum in zip(paths, names, checksums, strict=True):
@@ -63,7 +66,7 @@ def fetch_from_hub(
         if checksum not in (None, entry.sha256):
             raise ModelError(f"{path} of {source} has the wrong checksum (SHA-256)", code="fetch_failed")
         placed.append(entry)
-    return f"hf:{source.repo}@{snapshot.name}", tuple(placed)
+    return str(replace(source, revision=snapshot.name)), tuple(placed)
 
 
 def _download(source: HubSource, total: int | None, report: Report) -> tuple[Path, list[str]]:
@@ -71,10 +74,13 @@ def _download(source: HubSource, total: int | None, report: Report) -> tuple[Pat
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import, and needed for a download only
 
     if not source.files:
-        snapshot = Path(snapshot_download(source.repo, revision=source.revision, tqdm_class=_bar_class(report)))
-        paths = sorted(path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file())
+        wanted = [f"{glob.escape(source.folder)}/*"] if source.folder else None
+        bar = _bar_class(report)
+        snapshot = Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=wanted, tqdm_class=bar))
+        found = (snapshot / source.folder).rglob("*")
+        paths = sorted(path.relative_to(snapshot).as_posix() for path in found if path.is_file())
         if not paths:
-            raise FileNotFoundError("the repository has no files")
+            raise FileNotFoundError(f"the repository has no folder {source.folder}" if wanted else "it has no files")
         return snapshot, paths
     came = 0
     for file in source.files:

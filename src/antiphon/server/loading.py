@@ -95,18 +95,15 @@ def _identity(role: str, plan: EnginePlan) -> tuple[str, str, str]:
 
 
 def models_of(engine: EnginePlan) -> tuple[str, ...]:
-    """Return the models that have to be pulled for an engine: its own, or the one that its option `model` names.
+    """Return the models that have to be pulled for an engine.
 
-    An option that is neither in the catalog nor a reference is the engine's own affair, e.g. the path of a file.
+    One that is neither in the catalog nor a reference is the engine's own affair, e.g. the path of a file.
 
     Raises:
         EngineError: the engine is not installed.
     """
-    own = find_engine(engine.name, Engine).required_models
-    chosen = engine.options.get("model")
-    if not isinstance(chosen, str):
-        return own
-    return (chosen,) if chosen in CATALOG or is_reference(chosen) else ()
+    wanted = find_engine(engine.name, Engine).models_for(engine.options)
+    return tuple(name for name in wanted if name in CATALOG or is_reference(name))
 
 
 def engines_of(settings: Settings) -> dict[str, EnginePlan]:
