@@ -591,7 +591,10 @@ async def test_a_template_that_insists_on_alternating_turns() -> None:
         ({"colour": 1}, "invalid_option"),
         ({"temperature": "hot"}, "invalid_option"),
         ({"slots": 0}, "invalid_option"),
+        ({"gpu_layers": -1}, "invalid_option"),
         ({"model": "/nowhere/model.gguf"}, "model_missing"),
+        ({"model": "nowhere/model.gguf"}, "model_missing"),
+        ({"model": "~/nowhere"}, "model_missing"),
     ],
 )
 async def test_options_that_make_no_sense(options: dict[str, Any], code: str) -> None:
@@ -610,6 +613,43 @@ async def test_files_that_are_no_models(tmp_path: Path) -> None:
         with pytest.raises(EngineError) as caught:
             await load(model=str(damaged))
         assert "damaged.gguf" in caught.value.message
+        assert ("the file is not whole" if content == start else "is not a GGUF file") in caught.value.message
+
+
+async def test_a_context_that_the_model_was_not_trained_on() -> None:
+    with pytest.raises(EngineError, match="100000 is more than the 8192 tokens that smollm2") as caught:
+        await load(context=100_000, slots=1)
+    assert caught.value.code == "invalid_option"
+
+
+async def test_layers_for_a_gpu() -> None:
+    xllamacpp = pytest.importorskip("xllamacpp")
+    if any(device["type"].name.endswith("GPU") for device in xllamacpp.get_device_info()):
+        pytest.skip("there is a GPU")
+    with pytest.raises(EngineError, match="finds no GPU") as caught:
+        await load(gpu_layers=20)
+    assert caught.value.code == "invalid_option"
+    engine = await load(gpu_layers=0, slots=1, context=256)
+    await engine.close()
+
+
+async def test_two_models_at_once() -> None:
+    small, large = await load(slots=1, context=256), await load(slots=2, context=2048)
+    try:
+        assert (small.context_tokens, large.context_tokens) == (256, 2048)
+        asked = request(user("Count to twenty."), max_tokens=12)
+        replies = await asyncio.gather(*(Reply.of(engine, asked) for engine in (small, large, small, large)))
+        assert all(reply.text for reply in replies)
+        long = request(user(LONG + LONG), max_tokens=4)
+        with pytest.raises(EngineError) as caught:
+            await Reply.of(small, long)
+        assert caught.value.code == "context_length_exceeded"
+        assert (await Reply.of(large, long)).usage is not None
+        await small.close()
+        assert (await Reply.of(large, asked)).text
+    finally:
+        await small.close()
+        await large.close()
 
 
 async def test_a_directory_must_hold_one_model(tmp_path: Path) -> None:
@@ -625,7 +665,8 @@ async def test_a_directory_must_hold_one_model(tmp_path: Path) -> None:
         assert caught.value.code == "invalid_option"
     (tmp_path / "b.gguf").unlink()
     (tmp_path / "a.gguf").unlink()
-    (tmp_path / "a.gguf").symlink_to(ModelStore.default().path(MODEL))
+    (tmp_path / "a-00002-of-00002.gguf").touch()
+    (tmp_path / "a-00001-of-00002.gguf").symlink_to(ModelStore.default().path(MODEL))
     engine = await LlamaCppModel.load(EngineContext(Models(), 1, {"model": "some", "slots": 1, "context": 256}))
     assert engine.context_tokens == 256
     await engine.close()

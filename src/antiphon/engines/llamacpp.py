@@ -7,6 +7,7 @@ in a slot, so that a reply begins with the words that are new.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.engines.base import (
     EngineContext,
@@ -40,6 +41,8 @@ from antiphon.engines.llamacpp_prompt import Template, alternate, chat_messages,
 from antiphon.engines.llamacpp_reply import ReplyEvent, ReplyPlan, ReplyReader, plan_reply
 from antiphon.engines.llamacpp_server import LlamaServer, ServerConfig
 from antiphon.engines.llamacpp_slots import Slot, Slots
+from antiphon.engines.model_files import find_model, is_path
+from antiphon.engines.options import read_options
 
 T = TypeVar("T")
 
@@ -50,6 +53,9 @@ _SYSTEM = {"role": "system", "content": "SYSTEM"}
 _USER = {"role": "user", "content": "USER"}
 _ASSISTANT = {"role": "assistant", "content": "ASSISTANT"}
 
+_LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
+"""llama.cpp finds the other files of a model that was cut by its `gguf-split` beside the first."""
+
 _COUNTING_THREADS = 2
 _MOST_COUNTS = 4096
 """Counts that are remembered: a session counts each of its exchanges anew for every reply."""
@@ -59,10 +65,12 @@ class LlamaCppOptions(BaseModel):
     """Options of the engine.
 
     Attributes:
-        model: a name or reference of the catalog, or the path of a GGUF file.
+        model: a name of the catalog, a reference, or the path of a GGUF file or of a directory with one; of a model in
+            several files, the first one.
         context: tokens that one request may take, prompt and reply together; no more than the model was trained on.
             Memory for all of them, in every slot, is taken at once: 94 MB for 4096 tokens of SmolLM2-135M.
         slots: requests at once, and sessions whose context is kept.
+        gpu_layers: how many of the model's layers go to the GPU; None for all where there is one.
         max_tokens: most tokens of a reply whose request sets no limit: a small model may not find an end.
         temperature, top_p: of sampling, as on SmolLM2's model card; a request may have a temperature of its own.
         repeat_penalty: what the last 64 tokens are divided by in sampling, against going round in circles.
@@ -76,6 +84,7 @@ class LlamaCppOptions(BaseModel):
     model: str = "smollm2-135m-instruct"
     context: int = Field(4096, ge=256)
     slots: int = Field(8, ge=1, le=256)
+    gpu_layers: int | None = Field(None, ge=0)
     max_tokens: int = Field(1024, ge=1)
     temperature: float = Field(0.2, ge=0)
     top_p: float = Field(0.9, gt=0, le=1)
@@ -112,13 +121,10 @@ class LlamaCppModel(LanguageModel):
         """Load the model; see `LlamaServer` for what can go wrong.
 
         Raises:
-            EngineError: and code "invalid_option" for options that are unknown or out of range.
+            EngineError: and code "invalid_option" for options that are unknown or out of range, a context longer than
+                what the model was trained on, and layers for a GPU that is not there.
         """
-        try:
-            options = LlamaCppOptions.model_validate(dict(context.options))
-        except ValidationError as error:
-            flaws = "; ".join(f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}" for flaw in error.errors())
-            raise EngineError(f"llamacpp: {flaws}", code="invalid_option") from error
+        options = read_options(cls.name, LlamaCppOptions, context.options)
 
         def load() -> tuple[LlamaServer, Template]:
             server = LlamaServer(
@@ -127,10 +133,18 @@ class LlamaCppModel(LanguageModel):
                     context.cores,
                     options.slots,
                     options.context,
+                    options.gpu_layers,
                     options.chat_template,
                     options.reasoning,
                 )
             )
+            if server.context < options.context and "context" in options.model_fields_set:
+                server.close()
+                raise EngineError(
+                    f"llamacpp: option 'context': {options.context} is more than the {server.context} tokens that "
+                    f"{options.model} was trained on",
+                    code="invalid_option",
+                )
             return server, Template(server.knows_tools, _refuses_neighbours(server), server.end_token)
 
         return cls(*await asyncio.to_thread(load), options)
@@ -315,15 +329,18 @@ def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) ->
 
 
 def _model_file(model: str, models: ModelPaths) -> Path:
-    """Return the GGUF file that `model` means.
+    """Return the GGUF file that `model` means, the first one of a model in several.
 
     Raises:
-        EngineError: code "invalid_option" when it means a directory with no GGUF file in it, or several.
+        EngineError: code "invalid_option" when it means a directory with no GGUF model in it, or several;
+            "model_missing" for a path where nothing is.
+        antiphon.models.ModelError: see `ModelPaths.path`.
     """
-    path = Path(model).expanduser() if model.endswith(".gguf") and ":" not in model else models.path(model)
+    plain = model.endswith(".gguf") and ":" not in model and not is_path(model)
+    path = find_model(f"./{model}" if plain else model, models)
     if not path.is_dir():
         return path
-    files = sorted(path.rglob("*.gguf"))
+    files = [file for file in sorted(path.rglob("*.gguf")) if not _LATER_PART.search(file.name)]
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
         raise EngineError(f"llamacpp: name one GGUF file of {model}; there are: {found}", code="invalid_option")

@@ -49,6 +49,7 @@ class ServerConfig:
         threads: CPU threads to keep busy at once.
         slots: requests at once.
         context: tokens of context and reply of one request.
+        gpu_layers: layers of the model on the GPU; None for all where there is one.
         chat_template: Jinja source to use instead of the model's own.
         reasoning: let the model think before it answers, where its template has a switch for it.
     """
@@ -57,6 +58,7 @@ class ServerConfig:
     threads: int
     slots: int
     context: int
+    gpu_layers: int | None = None
     chat_template: str | None = None
     reasoning: bool = False
 
@@ -74,10 +76,10 @@ class LlamaServer:
         """Load the model.
 
         Raises:
-            EngineError: code "missing_package", "model_missing", or "engine_failed" when llama.cpp refuses the file.
+            EngineError: code "missing_package", "model_missing", also for a file of another format, "invalid_option"
+                for GPU layers without a GPU, or "engine_failed" when llama.cpp refuses the file.
         """
-        if not config.model.is_file():
-            raise EngineError(f"there is no model file {config.model}", code="model_missing")
+        _require_gguf(config.model)
         # libgomp reads this when it is loaded. Threads that wait shortly before they sleep lose nothing when the
         # machine is idle, and leave the cores to others when it is not.
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -89,14 +91,25 @@ class LlamaServer:
             ) from error
         if not xllamacpp.json_schema_to_grammar("{}").startswith("%llguidance"):
             raise EngineError("this build of xllamacpp is without llguidance; install its wheel", code="unsupported")
+        gpu = any(device["type"].name.endswith("GPU") for device in xllamacpp.get_device_info())
+        if config.gpu_layers and not gpu:
+            raise EngineError(
+                f"llamacpp: option 'gpu_layers': {config.gpu_layers}: this build of xllamacpp finds no GPU; leave the "
+                "option out, or install one of its builds for GPUs",
+                code="invalid_option",
+            )
         self._directory = tempfile.mkdtemp(prefix="antiphon-")
         self._socket = f"{self._directory}/llama.sock"
         try:
-            self._server = xllamacpp.Server(_parameters(xllamacpp, config, self._socket))
+            self._server = xllamacpp.Server(_parameters(xllamacpp, config, self._socket, gpu=gpu))
             self._read_properties()
         except RuntimeError as error:
             self.close()
-            raise EngineError(f"llama.cpp cannot load {config.model}; is it a whole GGUF file?") from error
+            raise EngineError(
+                f"llama.cpp cannot load {config.model} with {config.slots} slots of {config.context} tokens: "
+                "the file is not whole, its kind of model is not known, or there is too little memory, which "
+                "a smaller context, fewer slots or fewer layers on the GPU would save"
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -182,14 +195,27 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _parameters(xllamacpp: Any, config: ServerConfig, socket_path: str) -> Any:
-    gpu = any(device["type"].name.endswith("GPU") for device in xllamacpp.get_device_info())
+def _require_gguf(model: Path) -> None:
+    """Raise EngineError, code "model_missing", for what does not begin as GGUF files do (GGUF's specification)."""
+    try:
+        with model.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise EngineError(f"there is no model file {model}: {error.strerror}", code="model_missing") from error
+    if start != b"GGUF":
+        raise EngineError(f"{model} is not a GGUF file", code="model_missing")
+
+
+def _parameters(xllamacpp: Any, config: ServerConfig, socket_path: str, *, gpu: bool) -> Any:
+    gpu = gpu and config.gpu_layers != 0
     small = config.model.stat().st_size < _SMALL_MODEL
     flash_attention = xllamacpp.llama_flash_attn_type
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(config.model)
     parameters.n_parallel = config.slots
     parameters.n_ctx = config.context * config.slots
+    if config.gpu_layers is not None:
+        parameters.n_gpu_layers = config.gpu_layers
     parameters.n_batch = parameters.n_ubatch = (
         _BATCH_ON_GPU if gpu else max(_BATCH_PER_THREAD * config.threads, config.slots + _BATCH_SPARE)
     )
