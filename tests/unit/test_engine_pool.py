@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,6 +17,7 @@ from antiphon.engines.base import EngineContext, EngineError
 from antiphon.engines.stand_in import StandInSynthesizer
 from antiphon.models import ModelError, ModelStore
 from antiphon.server.engine_pool import EngineKey, EnginePool
+from antiphon.server.garbage import freeze_what_stays
 
 
 class Counted(StandInSynthesizer):
@@ -165,3 +168,18 @@ async def test_closing_closes_everything_even_when_one_fails(told: list[str]) ->
     assert sorted(told[2:]) == ["close 1", "close 503"]
     pool.release([key(503)])  # by a session that ended late
     assert pool.loaded == []
+
+
+async def test_an_unloaded_engine_leaves_memory_though_the_collector_was_to_leave_it_alone(pool: EnginePool) -> None:
+    engine: Any = (await pool.hold([key(1)]))[key(1)]
+    engine.itself = engine
+    watched = weakref.ref(engine)
+    freeze_what_stays()
+    try:
+        del engine
+        pool.release([key(1)])
+        async with asyncio.timeout(10):
+            while watched() is not None:  # noqa: ASYNC110 - the collector knows no event of ours
+                await asyncio.sleep(0)
+    finally:
+        gc.unfreeze()

@@ -18,6 +18,7 @@ from antiphon.config.resolved import EnginePlan
 from antiphon.engines.base import Engine, EngineContext, EngineError, ModelPaths
 from antiphon.engines.registry import find_engine
 from antiphon.models import ModelError
+from antiphon.server.garbage import free_unloaded
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ class EnginePool:
     models: ModelPaths
     idle_s: Mapping[EngineKey, float] = field(default_factory=dict)
     _entries: dict[EngineKey, _Entry] = field(default_factory=dict)
+    _closed: bool = False
 
     @property
     def loaded(self) -> list[EngineKey]:
@@ -122,6 +124,7 @@ class EnginePool:
 
     async def close(self) -> None:
         """Close all engines, whoever holds them."""
+        self._closed = True
         for entry in list(self._entries.values()):
             self._unload(entry)
         closings = [entry.closing for entry in self._entries.values() if entry.closing is not None]
@@ -164,6 +167,9 @@ class EnginePool:
                 _log.exception("closing an engine failed", engine=entry.key.name)
             else:
                 _log.info("engine unloaded", engine=entry.key.name)
+            del engine, warm, task  # whose result it is
+            if not self._closed:
+                free_unloaded()
         if entry.engine is None and entry.closing is asyncio.current_task():
             del self._entries[entry.key]
 

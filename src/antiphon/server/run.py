@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from antiphon.config import ConfigError, Settings
 from antiphon.server.app import create_app
+from antiphon.server.garbage import freeze_what_stays
 from antiphon.server.service import Service
 from antiphon.server.websocket_protocol import MAX_FRAME_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S
 
@@ -76,8 +77,13 @@ def run_server(
         on_ready: called once when the models are warm.
         reread: returns the settings anew on SIGHUP, or raises ConfigError; None to leave SIGHUP alone.
     """
+
+    def ready(service: Service) -> None:
+        freeze_what_stays()
+        on_ready(service)
+
     app = create_app(settings)
-    server = RealtimeServer(app, on_ready, reread)
+    server = RealtimeServer(app, ready, reread)
     server.run(sockets)
     return server.failure
 
