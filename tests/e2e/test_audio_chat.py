@@ -215,30 +215,13 @@ async def test_text_alone(remote: RemoteServer) -> None:
     assert "audio" not in body
 
 
-FAULTS = [
-    (Fault("hang"), "timeout"),
-    (Fault("hang", after=25), "timeout"),
-    (Fault("status"), "engine_failed"),
-    (Fault("status", status=401), "engine_refused"),
-    (Fault("drop", after=25), "engine_failed"),
-    (Fault("end", after=25), "engine_failed"),
-    (Fault("malformed", after=25), "engine_failed"),
-    (Fault("garbled", after=25), "engine_failed"),
-]
-
-
-@pytest.mark.parametrize(("fault", "code"), FAULTS, ids=lambda value: getattr(value, "kind", value))
-async def test_a_fault_ends_the_response_and_the_session_lives_on(
-    remote: RemoteServer, fault: Fault, code: str
-) -> None:
+async def test_audio_that_is_none_ends_the_response_and_the_session_lives_on(remote: RemoteServer) -> None:
     async with serving_speech_model(remote.url) as url, RealtimeClient(url) as client:
-        remote.fault = Fault(fault.kind, fault.after, status=fault.status)
+        remote.fault = Fault("garbled", after=25)
         response = await turn(client)
         assert response["status"] == "failed"
-        assert response["status_details"]["error"]["code"] == code
-        if fault.after:
-            assert len(client.recording.speech(response["id"])) > 0, "it broke off in the middle of the speech"
-        await eventually(lambda: not any(call.outcome == "running" for call in remote.calls))
+        assert response["status_details"]["error"]["code"] == "engine_failed"
+        assert len(client.recording.speech(response["id"])) > 0, "it broke off in the middle of the speech"
         remote.fault = None
         assert (await turn(client))["status"] == "completed"
 

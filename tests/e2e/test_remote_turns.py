@@ -1,12 +1,9 @@
-"""Spoken turns through a pipeline whose engines all run elsewhere, well and with everything that goes wrong there."""
+"""Spoken turns through a pipeline whose engines all run elsewhere. What goes wrong there: test_fault_matrix.py."""
 
 from __future__ import annotations
 
-import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,11 +13,10 @@ from antiphon.engines.openai_speech import OpenAISynthesizer
 from tests.conformance.audio import tone
 from tests.conformance.recorder import Event, RealtimeClient
 from tests.remote_pipelines import remote_engines, serving_engines, with_fallbacks
-from tests.remote_servers import KEY, Fault, RemoteServer, eventually, remote_server, stand_ins
+from tests.remote_servers import KEY, Fault, RemoteServer, eventually, remote_process, remote_server, stand_ins
 
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 HEARING = {"input": {"transcription": {"model": "whisper-1"}}}
-LONG = {"words": 60}
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +26,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def remote() -> AsyncIterator[RemoteServer]:
-    async with remote_server(*await stand_ins(**LONG)) as server:
+    async with remote_server(*await stand_ins(words=60)) as server:
         yield server
 
 
@@ -75,58 +71,6 @@ async def test_a_function_call(remote: RemoteServer) -> None:
         assert (call["type"], call["name"], call["arguments"]) == ("function_call", "dial", "{}")
 
 
-FAULTS = [
-    ("chat/completions", Fault("hang"), "timeout"),
-    ("chat/completions", Fault("hang", after=30), "timeout"),
-    ("chat/completions", Fault("status"), "engine_failed"),
-    ("chat/completions", Fault("drop", after=30), "engine_failed"),
-    ("chat/completions", Fault("end", after=30), "engine_failed"),
-    ("chat/completions", Fault("malformed", after=30), "engine_failed"),
-    ("audio/speech", Fault("hang"), "timeout"),
-    ("audio/speech", Fault("hang", after=10), "timeout"),
-    ("audio/speech", Fault("status"), "engine_failed"),
-    ("audio/speech", Fault("drop", after=10), "engine_failed"),
-    ("audio/speech", Fault("malformed"), "engine_failed"),
-    ("audio/transcriptions", Fault("hang"), "transcription_failed"),
-    ("audio/transcriptions", Fault("status"), "transcription_failed"),
-    ("audio/transcriptions", Fault("malformed"), "transcription_failed"),
-]
-
-
-def name(value: Any) -> str:
-    return f"{value.kind}-{value.after}" if isinstance(value, Fault) else str(value).split("/")[-1]
-
-
-@pytest.mark.parametrize(("path", "fault", "code"), FAULTS, ids=name)
-async def test_a_fault_ends_the_response_and_the_session_lives_on(
-    remote: RemoteServer, path: str, fault: Fault, code: str
-) -> None:
-    async with serving_engines(await remote_engines(remote.url)) as url, RealtimeClient(url) as client:
-        await configured(client)
-        remote.fault = Fault(fault.kind, fault.after, path=path)
-        response = await turn(client)
-        assert response["status"] == "failed"
-        assert response["status_details"]["type"] == "failed"
-        assert response["status_details"]["error"]["code"] == code
-        assert "on fire" not in response["status_details"]["error"]["message"]
-        await eventually(lambda: not any(call.outcome == "running" for call in remote.calls))
-        remote.fault = None
-        assert (await turn(client))["status"] == "completed"
-
-
-@pytest.mark.parametrize(("path", "fault"), [(path, fault) for path, fault, _ in FAULTS if not fault.after], ids=name)
-async def test_the_fallback_takes_over(remote: RemoteServer, path: str, fault: Fault) -> None:
-    engines = await with_fallbacks(await remote_engines(remote.url))
-    async with serving_engines(engines) as url, RealtimeClient(url) as client:
-        await configured(client)
-        remote.fault = Fault(fault.kind, fault.after, path=path)
-        response = await turn(client)
-        assert response["status"] == "completed"
-        local = path == "chat/completions"
-        assert said(response).startswith("The local model speaks." if local else "Hello, this is a stand-in.")
-        assert len(client.recording.speech(response["id"])) > 24_000
-
-
 async def test_speaking_over_a_reply_closes_the_streams(remote: RemoteServer) -> None:
     async with serving_engines(await remote_engines(remote.url)) as url, RealtimeClient(url) as client:
         await configured(client)
@@ -162,13 +106,8 @@ async def test_drafts_that_are_thrown_away_close_their_streams(remote: RemoteSer
 
 @pytest.mark.parametrize("fallen_back", [False, True])
 async def test_the_server_is_killed_inside_a_reply(fallen_back: bool) -> None:
-    command: Sequence[str] = (sys.executable, "-m", "tests.remote_servers", '{"words": 400, "token_ms": 20}')
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        engines = await remote_engines((await process.stdout.readline()).decode().strip())
+    async with remote_process(llm={"words": 400, "token_ms": 20}) as (process, remote_url):
+        engines = await remote_engines(remote_url)
         if fallen_back:
             engines = await with_fallbacks(engines)
         async with serving_engines(engines) as url, RealtimeClient(url) as client:
@@ -187,7 +126,3 @@ async def test_the_server_is_killed_inside_a_reply(fallen_back: bool) -> None:
             else:
                 failed = client.recording.received("conversation.item.input_audio_transcription.failed")
                 assert [event["error"]["code"] for event in failed] == ["engine_unavailable"]
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()

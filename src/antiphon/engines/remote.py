@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from antiphon.engines.answer_limits import bound_answer
 from antiphon.engines.base import EngineError, EngineLoad
 from antiphon.engines.options import read_options as read_options
 from antiphon.engines.remote_errors import TRANSLATED, RemoteError, remote_error
@@ -191,17 +192,18 @@ class RemoteCalls:
 
 def http_client(options: RemoteOptions, headers: Mapping[str, str]) -> httpx2.AsyncClient:
     """Return a client that keeps its connections and sends the credentials in `headers`, and no others: neither those
-    of a .netrc nor those that libraries find in the environment."""
+    of a .netrc nor those that libraries find in the environment. Answers are bounded, see `answer_limits`."""
 
     async def only_ours(request: httpx2.Request) -> None:
         for name in ("Authorization", "OpenAI-Organization", "OpenAI-Project"):
             request.headers.pop(name, None)
-        request.headers.update(headers)
+        # Compression would hold back what is streamed, and hide how much it is.
+        request.headers.update({**headers, "Accept-Encoding": "identity"})
 
     return httpx2.AsyncClient(
         base_url=options.base_url,
         # Reading is timed piece by piece in `RemoteCalls`.
         timeout=httpx2.Timeout(None, connect=options.connect_timeout_s),
         limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE_S),
-        event_hooks={"request": [only_ours]},
+        event_hooks={"request": [only_ours], "response": [bound_answer]},
     )
