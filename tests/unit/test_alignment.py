@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from antiphon.pipeline.alignment import ClauseAudio, PieceCutter
 from antiphon.pipeline.clauses import Clause
 from antiphon.pipeline.reply import Pcm
+from antiphon.pipeline.speech_text.traced import Traced
 
 TEXT = "one two three four "
 CLAUSE = Clause(TEXT, 100, 100 + len(TEXT))
+SPOKEN = Traced.of(TEXT)
 
 
 def loud(samples: int) -> Pcm:
@@ -23,7 +25,7 @@ def silent(samples: int) -> Pcm:
 
 
 def test_words_are_spread_over_the_audible_part() -> None:
-    audio = ClauseAudio(CLAUSE, 0.065)
+    audio = ClauseAudio(CLAUSE, SPOKEN, 0.065)
     audio.add(silent(1000))
     audio.add(loud(1900))
     audio.add(silent(5000))
@@ -34,7 +36,7 @@ def test_words_are_spread_over_the_audible_part() -> None:
 
 
 def test_before_its_length_is_known_it_is_estimated_and_never_reaches_the_end() -> None:
-    audio = ClauseAudio(CLAUSE, 0.05)  # 22,800 samples
+    audio = ClauseAudio(CLAUSE, SPOKEN, 0.05)  # 22,800 samples
     audio.add(loud(12_000))
     assert audio.pace is None
     assert audio.text_end(12_000) == 107
@@ -46,14 +48,14 @@ def test_before_its_length_is_known_it_is_estimated_and_never_reaches_the_end() 
 
 
 def test_scripts_without_spaces_go_by_characters() -> None:
-    audio = ClauseAudio(Clause("今天天气", 0, 4), 0.065)
+    audio = ClauseAudio(Clause("今天天气", 0, 4), Traced.of("今天天气"), 0.065)
     audio.add(loud(400))
     audio.finish()
     assert [audio.text_end(played) for played in (50, 100, 250, 400)] == [0, 1, 2, 4]
 
 
 def test_silence_says_its_clause_when_it_is_over() -> None:
-    audio = ClauseAudio(CLAUSE, 0.065)
+    audio = ClauseAudio(CLAUSE, SPOKEN, 0.065)
     audio.add(silent(100))
     audio.finish()
     assert audio.pace is None
@@ -63,7 +65,7 @@ def test_silence_says_its_clause_when_it_is_over() -> None:
 
 @given(st.text(max_size=40), st.lists(st.integers(0, 5000), max_size=6), st.booleans())
 def test_text_end_stays_in_its_clause_and_never_falls(text: str, sizes: list[int], finished: bool) -> None:
-    audio = ClauseAudio(Clause(text, 7, 7 + len(text)), 0.065)
+    audio = ClauseAudio(Clause(text, 7, 7 + len(text)), Traced.of(text), 0.065)
     for index, size in enumerate(sizes):
         audio.add(loud(size) if index % 2 else silent(size))
     if finished:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.pipeline.clauses import ClauseSplitter
-from antiphon.pipeline.spoken_text import ReasoningFilter, spoken_text
+from antiphon.pipeline.reasoning import ReasoningFilter
+from antiphon.pipeline.spoken_text import spoken_text
 
 
 @pytest.mark.parametrize(
@@ -61,12 +62,12 @@ from antiphon.pipeline.spoken_text import ReasoningFilter, spoken_text
     ],
 )  # fmt: skip
 def test_spoken_text(text: str, spoken: str) -> None:
-    assert spoken_text(text) == spoken
+    assert spoken_text(text).text == spoken
 
 
 @given(st.text() | st.text("-*_=|:+ `~#>[]()<!&.\nab1😀", max_size=300))
 def test_any_text_is_words_or_nothing(text: str) -> None:
-    spoken = spoken_text(text)
+    spoken = spoken_text(text).text
     assert not spoken or any(map(str.isalnum, spoken))
     assert "```" not in spoken
     assert "\n" not in spoken
@@ -132,4 +133,4 @@ def test_code_over_many_clauses_is_never_spoken() -> None:
     splitter = ClauseSplitter()
     text = "Try this.\n```js\nlet secret = 'never. Said';\n// A comment. And more\n```\nThat is all."
     clauses = splitter.feed(text) + splitter.flush()
-    assert " ".join(filter(None, (spoken_text(clause.text) for clause in clauses))) == "Try this. That is all."
+    assert " ".join(filter(None, (spoken_text(clause.text).text for clause in clauses))) == "Try this. That is all."

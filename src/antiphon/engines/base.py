@@ -471,6 +471,9 @@ class Synthesizer(Engine):
     """Its voices, the default one first."""
     sample_rate: int
     """Hz of everything that it synthesizes."""
+    reads_numbers: bool = False
+    """Whether it reads numbers, dates, money, abbreviations and signs well itself. For one that does not, they are
+    written out in words, where the language of the voice is known; see `antiphon.pipeline.reading`."""
 
     @abc.abstractmethod
     def synthesize(

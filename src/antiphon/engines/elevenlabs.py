@@ -71,6 +71,7 @@ class ElevenLabsSynthesizer(Synthesizer):
     options_type: ClassVar[type[ElevenLabsOptions]] = ElevenLabsOptions
     sample_rate = _RATE
     remote = True
+    reads_numbers = True
 
     def __init__(self, options: ElevenLabsOptions) -> None:
         """Make the engine; nothing is sent yet.

@@ -210,12 +210,13 @@ class FallbackLanguageModel(_Fallback[LanguageModel], LanguageModel):
 class FallbackSynthesizer(_Fallback[Synthesizer], Synthesizer):
     """Speaks every clause with the first engine that begins to; one that fails inside a clause fails the reply.
 
-    Its voices and its sample rate are the first engine's. An engine that does not have the voice speaks in its default
-    one.
+    Its voices, its sample rate and whether it reads numbers are the first engine's. An engine that does not have the
+    voice speaks in its default one.
     """
 
     def _take_after_first(self) -> None:
         self.sample_rate = self.engines[0].sample_rate
+        self.reads_numbers = self.engines[0].reads_numbers
         self.voices = next((engine.voices for engine in self.engines if engine.voices), ())
 
     async def synthesize(

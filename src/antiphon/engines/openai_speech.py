@@ -40,6 +40,7 @@ class OpenAISynthesizer(Synthesizer):
     name: ClassVar[str] = "openai-speech"
     options_type: ClassVar[type[OpenAISpeechOptions]] = OpenAISpeechOptions
     remote = True
+    reads_numbers = True
 
     def __init__(self, options: OpenAISpeechOptions) -> None:
         """Make the engine; nothing is sent yet.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 
 import numpy as np
 
 from antiphon.pipeline.clauses import Clause
 from antiphon.pipeline.reply import SPEECH_RATE, Pcm
+from antiphon.pipeline.speech_text.traced import Traced
 
 AUDIBLE = 104
 """The smallest magnitude of a sample that counts as speech, not pause: -50 dBFS."""
@@ -21,18 +23,25 @@ _WORD = re.compile(
 class ClauseAudio:
     """The speech of one clause while it is being made, and how far into the reply's text it gets.
 
-    Words are spread evenly, by their letters, over the audible part of the speech. Until its whole length is known, it
-    is estimated.
+    The spoken characters are spread evenly over the audible part of the speech. A written word has been said when all
+    of the words that it is read as have been; markup that is not said goes with the word after it. Until the speech's
+    whole length is known, it is estimated.
 
     Args:
-        clause: what is said.
-        pace: seconds per character, for the estimate.
+        clause: what is written.
+        spoken: what is said of it.
+        pace: seconds per spoken character, for the estimate.
     """
 
-    def __init__(self, clause: Clause, pace: float) -> None:
+    def __init__(self, clause: Clause, spoken: Traced, pace: float) -> None:
         self._clause = clause
-        self._word_ends = [match.end() for match in _WORD.finditer(clause.text)]
-        self._expected = round(len(clause.text) * pace * SPEECH_RATE)
+        self._length = len(spoken.text)
+        self._words: list[tuple[int, int]] = []  # spoken characters at the end of each word, and where it ends
+        for word in _WORD.finditer(clause.text):
+            said = bisect.bisect_left(spoken.starts, word.end())
+            if said and spoken.ends[said - 1] > word.start():
+                self._words.append((said, word.end()))
+        self._expected = round(self._length * pace * SPEECH_RATE)
         self._made = 0
         self._first: int | None = None
         self._last = 0
@@ -54,10 +63,10 @@ class ClauseAudio:
 
     @property
     def pace(self) -> float | None:
-        """Seconds per character of the clause; None until it is finished, and when nothing was audible."""
+        """Seconds per spoken character; None until it is finished, and when nothing was audible."""
         if not self._finished or self._first is None:
             return None
-        return (self._last - self._first) / SPEECH_RATE / len(self._clause.text)
+        return (self._last - self._first) / SPEECH_RATE / self._length
 
     def text_end(self, played: int) -> int:
         """Return how many characters of the reply have been said after `played` samples; never decreasing."""
@@ -66,9 +75,9 @@ class ClauseAudio:
         else:
             start = self._first or 0
             end = self._last if self._finished else max(self._made, start + self._expected)
-            position = (played - start) / max(end - start, 1) * len(self._clause.text)
-            said = max((word_end for word_end in self._word_ends[:-1] if word_end <= position), default=0)
-            self._reached = max(self._reached, self._clause.start + said)
+            position = (played - start) / max(end - start, 1) * self._length
+            reached = max((word_end for said, word_end in self._words[:-1] if said <= position), default=0)
+            self._reached = max(self._reached, self._clause.start + reached)
         return self._reached
 
 

@@ -32,6 +32,7 @@ from antiphon.engines.base import (
 from antiphon.engines.registry import find_engine
 from antiphon.models import ModelError
 from antiphon.pipeline.cascade_reply import make_reply
+from antiphon.pipeline.reading import load_readers
 from antiphon.pipeline.reply import ReplyEvent, ReplyRequest
 
 E = TypeVar("E", bound=Engine)
@@ -226,6 +227,8 @@ async def load_cascade(
         ready = await find_engine(engine.name, kind).load(EngineContext(models, engine.cores or share, engine.options))
         loaded.append(ready)
         await ready.warm_up()
+        if isinstance(ready, Synthesizer):
+            await load_readers(ready)
         if on_ready is not None:
             on_ready(role)
         return ready

@@ -27,6 +27,8 @@ from antiphon.engines.base import (
 )
 from antiphon.pipeline.alignment import ClauseAudio, PieceCutter
 from antiphon.pipeline.clauses import Clause, ClauseSplitter
+from antiphon.pipeline.reading import reader_for
+from antiphon.pipeline.reasoning import ReasoningFilter
 from antiphon.pipeline.reply import (
     SPEECH_RATE,
     Pcm,
@@ -38,7 +40,9 @@ from antiphon.pipeline.reply import (
     ReplyText,
     ReplyToolCall,
 )
-from antiphon.pipeline.spoken_text import ReasoningFilter, spoken_text
+from antiphon.pipeline.speech_text.reader import Reader
+from antiphon.pipeline.speech_text.traced import Traced
+from antiphon.pipeline.spoken_text import spoken_text
 
 MOST_EVENTS_AHEAD = 80
 """Events made ahead of the reader at most: 32 s of speech, or a second of a fast model's tokens."""
@@ -47,7 +51,7 @@ MOST_CLAUSES_AHEAD = 4
 """Clauses that wait for the synthesizer at most."""
 
 _PACE = 0.065
-"""Seconds of speech per character of English at speed 1, until a clause of the reply has been measured."""
+"""Seconds of speech per spoken character of English at speed 1, until a clause of the reply has been measured."""
 
 T = TypeVar("T")
 
@@ -99,9 +103,10 @@ class _Maker:
         self._synthesizer = synthesizer
         self._request = request
         self._speaks = request.modality == "audio"
-        self._clauses: asyncio.Queue[tuple[Clause, str] | None] = asyncio.Queue(MOST_CLAUSES_AHEAD)
+        self._clauses: asyncio.Queue[tuple[Clause, Traced] | None] = asyncio.Queue(MOST_CLAUSES_AHEAD)
         self._reasoning = ReasoningFilter()
         self._splitter = ClauseSplitter()
+        self._reader: Reader | None = None
         self._cutter = PieceCutter()
         self._pace = _PACE / request.speed
         self._played = 0  # samples of the clause being said that went into the outbox
@@ -130,7 +135,10 @@ class _Maker:
     # --- thinking ---
 
     async def _think(self) -> None:
-        async with _closing(self._model.generate(self._request.generation)) as deltas:
+        request = self._request
+        if self._speaks:
+            self._reader = await reader_for(self._synthesizer, request.voice, request.language)
+        async with _closing(self._model.generate(request.generation)) as deltas:
             async for delta in deltas:
                 match delta:
                     case TextDelta(text):
@@ -162,10 +170,10 @@ class _Maker:
 
     async def _offer(self, clauses: list[Clause]) -> None:
         for clause in clauses:
-            words = spoken_text(clause.text)
-            if words:
+            spoken = spoken_text(clause.text, self._reader)
+            if spoken.text:
                 await self._mark("first_clause")
-                await self._clauses.put((clause, words))
+                await self._clauses.put((clause, spoken))
 
     # --- speaking ---
 
@@ -173,16 +181,16 @@ class _Maker:
         while (job := await self._clauses.get()) is not None:
             await self._say(*job)
 
-    async def _say(self, clause: Clause, words: str) -> None:
+    async def _say(self, clause: Clause, spoken: Traced) -> None:
         request = self._request
         chunks = self._synthesizer.synthesize(
-            words,
+            spoken.text,
             voice=request.voice,
             speed=request.speed,
             language=request.language,
             priority=request.generation.priority,
         )
-        audio = ClauseAudio(clause, self._pace)
+        audio = ClauseAudio(clause, spoken, self._pace)
         resampler = StreamResampler(self._synthesizer.sample_rate, SPEECH_RATE)
         self._played = 0
         async with _closing(chunks):

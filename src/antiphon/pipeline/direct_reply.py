@@ -19,6 +19,7 @@ from antiphon.engines.base import (
     Usage,
 )
 from antiphon.pipeline.alignment import PieceCutter
+from antiphon.pipeline.reasoning import ReasoningFilter
 from antiphon.pipeline.reply import (
     SPEECH_RATE,
     Pcm,
@@ -31,7 +32,6 @@ from antiphon.pipeline.reply import (
     ReplyToolCall,
 )
 from antiphon.pipeline.speech_alignment import SpeechAlignment
-from antiphon.pipeline.spoken_text import ReasoningFilter
 
 
 async def make_direct_reply(model: SpeechModel, request: ReplyRequest) -> AsyncGenerator[ReplyEvent, None]:

@@ -1,8 +1,4 @@
-"""What of a reply is said aloud. Pure.
-
-Two steps: `ReasoningFilter` takes a reasoning model's thoughts out of the token stream, before anything else sees
-them; `spoken_text` turns one clause into plain words. The transcript is what comes out of the first.
-"""
+"""What of a reply's clause is said aloud. Pure."""
 
 from __future__ import annotations
 
@@ -11,89 +7,9 @@ import re
 import unicodedata
 from urllib.parse import urlsplit
 
-_REASONING = {
-    "<think>": "</think>",
-    "<thinking>": "</thinking>",
-    "<thought>": "</thought>",
-    "<reasoning>": "</reasoning>",
-    "[think]": "[/think]",
-}
-
-
-class ReasoningFilter:
-    """Drops reasoning blocks (`<think>…</think>` and its like) from text that comes in pieces of any size.
-
-    What comes out does not depend on the pieces. A block that is never closed is dropped to its end. A tag right after
-    a backtick is only talked about, and stays.
-    """
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._last = ""  # the last character given out
-        self._closing: str | None = None  # the tag that ends the block that we are in
-        self._trim = False  # a block has just ended: the space after it goes with it
-
-    def feed(self, text: str) -> str:
-        """Take more text and return what of it is the reply's."""
-        self._held += text
-        kept = ""
-        while self._held:
-            if self._closing is not None:
-                if not self._skip_to(self._closing):
-                    break
-            elif self._trim:
-                self._held = self._held.lstrip() if not self._last or self._last.isspace() else self._held
-                self._trim = not self._held
-            elif not self._last and self._held.isspace():
-                break  # if a block follows, the space before it goes with it
-            else:
-                at, tag = self._find_tag()
-                if self._last or not self._held[:at].isspace():
-                    kept += self._keep(at)
-                    at = 0
-                if tag is None:
-                    break
-                self._held = self._held[at + len(tag) :]
-                self._closing = _REASONING[tag]
-        return kept
-
-    def flush(self) -> str:
-        """Return what was held back in case it began a tag: no more text is coming soon."""
-        if self._closing is not None:
-            self._held = ""
-        return self._keep(len(self._held))
-
-    def _keep(self, length: int) -> str:
-        kept, self._held = self._held[:length], self._held[length:]
-        self._last = kept[-1:] or self._last
-        return kept
-
-    def _find_tag(self) -> tuple[int, str | None]:
-        """Return where the first opening tag is and which; with None, where one may begin that is not all here yet."""
-        lowered = self._held.lower()
-        for match in re.finditer(r"[<\[]", lowered):
-            at = match.start()
-            if (self._held[at - 1] if at else self._last) == "`":
-                continue
-            rest = lowered[at:]
-            for tag in _REASONING:
-                if rest.startswith(tag):
-                    return at, tag
-                if tag.startswith(rest):
-                    return at, None
-        return len(self._held), None
-
-    def _skip_to(self, closing: str) -> bool:
-        """Drop what is inside the block; return whether its end was there."""
-        at = self._held.lower().find(closing)
-        if at < 0:
-            self._held = self._held[-(len(closing) - 1) :]
-            return False
-        self._held = self._held[at + len(closing) :]
-        self._closing = None
-        self._trim = True
-        return True
-
+from antiphon.pipeline.speech_text.formulas import FORMULA, formula
+from antiphon.pipeline.speech_text.reader import Reader
+from antiphon.pipeline.speech_text.traced import Traced, join
 
 _CODE_BLOCK = re.compile(
     r"^[ \t]*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$.*?(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
@@ -101,55 +17,76 @@ _CODE_BLOCK = re.compile(
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]+)>")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\])")
 _FOOTNOTE = re.compile(r"\[\^[^\[\]]+\]:?")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"'`|]+", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_BACKSLASH = re.compile(r"\\+")
+_LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]*(\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])?")
 _LINE_START = re.compile(r"\s*(?:>\s?)*\s*(?:(?P<heading>#{1,6})\s+|[-*+•◦▪‣–]\s+(?:\[[ xX]\]\s+)?)?")
+_HEADING_END = re.compile(r"[\s#]+\Z")
+_CELL_END = re.compile(r"\s*\|[\s|]*")
 _ASTERISKS = re.compile(r"(?<![\d*])\*+(?=[^\s*])|(?<=[^\s*])\*+(?![\d*])")
 _UNDERSCORES = re.compile(r"(?<![\w])_+(?=\S)|(?<=\S)_+(?!\w)")
 _MARKERS = re.compile(r"`+|~~")
 _UNSPEAKABLE = re.compile(r"[!-~]{65,}")  # a key, a hash, encoded data: no word is that long
-_SPACE_BEFORE = re.compile(r"\s+([,.;:!?…])")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_SPACES = re.compile(r"\s+")
+_SPACE_BEFORE = re.compile(r"\s+(?=[,.;:!?…](?!\w))")
 
 _SPOKEN_SYMBOLS = frozenset("°©®™№℃℉")
 _EMOJI_PARTS = re.compile("[\u200d\u20e3\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
 
 
-def spoken_text(text: str) -> str:
+def spoken_text(text: str, reader: Reader | None = None) -> Traced:
     """Return the words to say for one clause of a reply: no markup, code blocks, emoji or addresses.
 
-    A link is its text, a bare URL its host name. Each line is said as a sentence of its own. What only the language
-    of the voice can tell (numbers, abbreviations, symbols) is left to the synthesizer. Empty when there is nothing
-    to say.
+    A link is its text, a bare URL its host name. Each line is said as a sentence of its own. Empty when there is
+    nothing to say.
+
+    Args:
+        text: the clause.
+        reader: writes out numbers, abbreviations and signs; None leaves them to the synthesizer.
     """
-    text = _COMMENT.sub(" ", _CODE_BLOCK.sub(" ", text))
-    text = _TAG.sub(" ", _AUTOLINK.sub(r" \1 ", text))
-    text = _FOOTNOTE.sub("", _LINK.sub(r"\1", html.unescape(text)))
-    text = _URL.sub(_host, text)
+    traced = Traced.of(text).sub(_CODE_BLOCK, lambda _: " ").sub(FORMULA, formula).sub(_COMMENT, lambda _: " ")
+    traced = traced.sub(_AUTOLINK, lambda _: [" ", 1, " "]).sub(_TAG, lambda _: " ")
+    traced = traced.sub(_ENTITY, lambda match: html.unescape(match.group()))
+    traced = traced.sub(_LINK, lambda _: [1]).sub(_FOOTNOTE, lambda _: "").sub(_URL, _host)
+    traced = traced.sub(_ESCAPED, lambda _: [1]).sub(_BACKSLASH, lambda _: " ")
     lines = []
-    for line in text.splitlines(keepends=True):
-        words = _line(line)
-        if words:
-            lines.append(words + "." if line.endswith("\n") and words[-1].isalnum() and words[-1] < "\u2e80" else words)
-    return " ".join(lines)
+    for match in _LINE.finditer(traced.text):
+        words = _line(traced[match.start() : match.end()])
+        if words.text and reader is not None:
+            words = reader.read(words)
+        if not any(map(str.isalnum, words.text)):
+            continue
+        ending = words.text[-1]
+        if match[1] and ending.isalnum() and ending < "\u2e80":
+            words = words.add(".", traced[match.start(1) : match.end(1)])
+        lines.append(words)
+    return join(lines)
 
 
-def _line(line: str) -> str:
+def _line(line: Traced) -> Traced:
     """Return the words of one line."""
-    if _is_rule(line):
-        return ""
-    start = _LINE_START.match(line)
+    if _is_rule(line.text):
+        return line[:0]
+    start = _LINE_START.match(line.text)
     if start is not None:
         line = line[start.end() :]
         if start["heading"]:
-            line = line.rstrip().rstrip("#")
-    if line.lstrip().startswith("|"):
-        line = ", ".join(cell.strip() for cell in line.strip().strip("|").split("|") if cell.strip()) + "\n"
-    line = _MARKERS.sub("", _UNDERSCORES.sub("", _ASTERISKS.sub("", line)))
-    line = _UNSPEAKABLE.sub(" ", line)
-    line = "".join(" " if _is_picture(character) else character for character in _EMOJI_PARTS.sub("", line))
-    line = _SPACE_BEFORE.sub(r"\1", " ".join(line.split()))
-    return line if any(map(str.isalnum, line)) else ""
+            line = line.sub(_HEADING_END, lambda _: "")
+    line = line.strip()
+    if line.text.startswith("|"):
+        row = line.text.strip("| ")
+        begin = line.text.find(row)
+        line = line[begin : begin + len(row)].sub(_CELL_END, lambda _: ", ")
+    for marks in (_ASTERISKS, _UNDERSCORES, _MARKERS):
+        line = line.sub(marks, lambda _: "")
+    line = line.sub(_UNSPEAKABLE, lambda _: " ").sub(_EMOJI_PARTS, lambda _: "").sub(_NOT_ASCII, _picture)
+    line = line.sub(_SPACES, lambda _: " ").strip().sub(_SPACE_BEFORE, lambda _: "")
+    return line if any(map(str.isalnum, line.text)) else line[:0]
 
 
 def _is_rule(line: str) -> bool:
@@ -160,9 +97,10 @@ def _is_rule(line: str) -> bool:
     )
 
 
-def _is_picture(character: str) -> bool:
-    """Whether it is an emoji or another pictograph (Unicode category So), but not a sign that has a spoken name."""
-    return unicodedata.category(character) == "So" and character not in _SPOKEN_SYMBOLS
+def _picture(match: re.Match[str]) -> str | None:
+    """Drop an emoji or another pictograph (Unicode category So), but not a sign that has a spoken name."""
+    character = match.group()
+    return " " if unicodedata.category(character) == "So" and character not in _SPOKEN_SYMBOLS else None
 
 
 def _host(match: re.Match[str]) -> str:

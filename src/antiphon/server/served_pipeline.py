@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -26,51 +26,28 @@ from antiphon.engines.fallback import fallback
 from antiphon.models import ModelError
 from antiphon.pipeline.cascade import Cascade
 from antiphon.pipeline.direct import Direct
+from antiphon.pipeline.reading import load_readers
 from antiphon.pipeline.reply import Pipeline
-from antiphon.protocol.errors import ProtocolError
 from antiphon.server.engine_pool import EngineKey, EnginePool, raise_failures
 from antiphon.server.loading import EngineKeys
-from antiphon.session.config import SemanticVad, ServerVad
-from antiphon.session.limits import SessionLimits
+from antiphon.server.served_model import ServedModel, Wiring, unavailable
+from antiphon.session.config import SessionConfig
+from antiphon.session.session import Session
 
 _log = structlog.get_logger(__name__)
 
 E = TypeVar("E", bound=Engine)
 
 
-class UnavailableError(Exception):
-    """No session can be opened now. `error` says why."""
+class ServedPipeline(ServedModel):
+    """One served model that is made of engines."""
 
-    def __init__(self, error: ProtocolError, retry_after_s: int) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.retry_after_s = retry_after_s
-
-
-def unavailable(message: str, code: str, retry_after_s: int) -> UnavailableError:
-    """Return the refusal of a session that another time may be let in."""
-    return UnavailableError(ProtocolError(message, code=code, type="server_error"), retry_after_s)
-
-
-class ServedPipeline:
-    """One served model. Lives on the event loop.
-
-    Attributes:
-        name, aliases: what it is called.
-        voices: of its synthesizer; known once it has been open.
-        instructions, voice, limits: of its sessions; `voice` None for the first one.
-        sessions: open now.
-    """
+    voices: Sequence[Voice]
+    """Of its synthesizer; known once it has been open."""
 
     def __init__(self, plan: PipelinePlan, keys: EngineKeys, pool: EnginePool) -> None:
-        self.name = plan.name
-        self.aliases = plan.settings.aliases
-        self.voices: Sequence[Voice] = ()
-        self.instructions = plan.instructions
-        self.voice = plan.settings.voice
-        self.limits: SessionLimits = plan.limits
-        self.sessions = 0
-        self._settings = plan.settings
+        super().__init__(plan)
+        self.voices = ()
         self._keys = keys
         self._pool = pool
         self._pipeline: Cascade | Direct | None = None
@@ -84,51 +61,26 @@ class ServedPipeline:
         return all(key in loaded for chain in self._keys.values() for key in chain)
 
     @property
-    def has_turn_detection(self) -> bool:
-        """Whether `turn_detection` was set."""
-        return self._settings.turn_detection is not None
+    def decides_itself(self) -> bool:
+        """It does not: its sessions start with what `SessionConfig` makes of what a client asks for."""
+        return False
 
-    @property
-    def turn_detection(self) -> ServerVad | SemanticVad | None:
-        """Turn detection of its sessions where it was set; None for off."""
-        chosen = self._settings.turn_detection
-        if chosen is None or chosen == "off":
-            return None
-        kind = ServerVad if chosen.type == "server_vad" else SemanticVad
-        return kind(**chosen.model_dump(exclude={"type"}))
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take one of its places for sessions.
-
-        Raises:
-            UnavailableError: it is full.
-        """
-        most = self._settings.max_sessions
-        if most is not None and self.sessions >= most:
-            message = f"All {most} sessions of the model '{self.name}' are in use."
-            raise unavailable(message, "session_limit_reached", 5)
-        self.sessions += 1
-        try:
-            yield
-        finally:
-            self.sessions -= 1
-
-    async def open(self) -> Pipeline:
-        """Return the pipeline for a session; its engines are loaded where they were not, and stay until `release`.
+    async def open(self, config: SessionConfig, asked: Mapping[str, Any] | None, *, plays: bool) -> _OpenPipeline:
+        """Hold it for a session; its engines are loaded where they were not, and stay until `release`.
 
         Raises:
             UnavailableError: they cannot be loaded.
         """
+        del asked, plays
         try:
-            return await self.load()
+            return _OpenPipeline(self, await self.load(), config)
         except (EngineError, ModelError) as error:
             _log.error("the model cannot be loaded", model=self.name, reason=error.message)
             message = f"The model '{self.name}' cannot be loaded now."
             raise unavailable(message, "model_not_available", 30) from error
 
     async def load(self, on_ready: Callable[[str], None] | None = None) -> Pipeline:
-        """Do what `open` does; `on_ready` is told each role that is warm.
+        """Return the pipeline; its engines stay until `release`. `on_ready` is told each role that is warm.
 
         Raises:
             EngineError, ModelError: engines cannot be loaded; one error tells of all.
@@ -146,7 +98,7 @@ class ServedPipeline:
             raise
 
     def release(self) -> None:
-        """Let go of what `open` or `load` returned."""
+        """Let go of what `load` returned."""
         self._pool.release(key for chain in self._keys.values() for key in chain)
 
     async def _assemble(
@@ -161,6 +113,8 @@ class ServedPipeline:
             else:
                 roles[role] = fallback(role, [engines[key] for key in keys])
                 await roles[role].warm_up()
+            if isinstance(engine := roles[role], Synthesizer):
+                await load_readers(engine)
             if on_ready is not None:
                 on_ready(role)
 
@@ -192,6 +146,30 @@ class ServedPipeline:
             denoise=denoise,
             drafts=drafts,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenPipeline:
+    served: ServedPipeline
+    pipeline: Pipeline
+    config: SessionConfig
+
+    def session(self, wiring: Wiring) -> Session:
+        """Return the session; see `OpenModel`."""
+        return Session(
+            self.pipeline,
+            self.config,
+            limits=self.served.limits,
+            emit=wiring.emit,
+            same_model=wiring.same_model,
+            observer=wiring.observer,
+            player=wiring.player,
+            tells_timeline=wiring.tells_timeline,
+        )
+
+    def release(self) -> None:
+        """Let go of the engines."""
+        self.served.release()
 
 
 def _as(role: type[E], engine: Engine) -> E:

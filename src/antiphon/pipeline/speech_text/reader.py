@@ -1,0 +1,185 @@
+"""Writes out in words what a voice might not know how to read: numbers, dates, money, units, abbreviations, signs."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from antiphon.pipeline.speech_text.codes import Codes
+from antiphon.pipeline.speech_text.dates import Dates
+from antiphon.pipeline.speech_text.language import Language
+from antiphon.pipeline.speech_text.measures import Measures
+from antiphon.pipeline.speech_text.numbers import Numbers, Rule
+from antiphon.pipeline.speech_text.traced import Piece, Traced
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_GREEK_LETTERS = "αβγδεζηθικλμνξοπρσςτυφχψω"
+_GREEK_NAMES = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau upsilon "
+    "phi chi psi omega"
+)
+_GREEK = dict(zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True))
+_GREEK_LETTER = re.compile(rf"(?<![\u0370-\u03ff])[{_GREEK_LETTERS}](?![\u0370-\u03ff])")
+_AFTER_DATIVE = re.compile(r"(?:(?<=\b[AaIi]m )|(?<=\b(?:dem|den|des|vom|zum|zur) ))([0-9]{1,3})\.(?= \w)")
+_AFTER_ARTICLE = re.compile(r"(?<=\b(?:der|die|das|Der|Die|Das) )([0-9]{1,3})\.(?= \w)")
+_TIMES = re.compile(r"(?<=[\w)\]]) \* (?=[\w(\[])|(?<=[0-9)])\*(?=[\w(])|(?<=\w)\*(?=[0-9])")
+_POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?([-+]?[0-9]+|[a-zA-Z]\b)")
+
+
+class Reader:
+    """Writes out text of one language. Making one loads the language's data: tens of milliseconds of blocking work."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._numbers = Numbers(language)
+        codes, dates = Codes(language, self._numbers), Dates(language, self._numbers)
+        self._rules: list[Rule] = [
+            *_characters(),
+            *codes.address_rules(),
+            *self._minus(),
+            *dates.rules(),
+            *codes.number_rules(),
+            *self._ranges(),
+            *Measures(language, self._numbers).rules(),
+            *self._abbreviations(),
+            *self._ordinals(),
+            *self._powers(),
+            *codes.mixed_rules(),
+            *dates.year_rules(),
+            *self._signs(),
+            (re.compile(r"(?<![\w.,])[.,](?=[0-9])"), lambda _: f"{language.point} "),
+            (re.compile(rf"(?<![0-9]){self._numbers.written}"), lambda match: f" {self._number(match)} "),
+            (re.compile(r"[0-9]+"), lambda match: f" {self._numbers.speller.digits(match.group())} "),
+            (re.compile(r"\s+(?=[,.;:!?…)])|(?<=\()\s+"), lambda _: ""),
+            (re.compile(r"\s{2,}"), lambda _: " "),
+        ]
+
+    def read(self, text: Traced) -> Traced:
+        """Return `text` with everything in words, and no digits left."""
+        for pattern, replace in self._rules:
+            text = text.sub(pattern, replace)
+        return text.strip()
+
+    def _number(self, match: re.Match[str]) -> str:
+        # "un", not "uno", before a word; masculine, for want of anything better.
+        noun = re.match(r"\s[^\W\d_]", match.string[match.end() : match.end() + 2])
+        return self._numbers.read(match.group(), 1 if noun and match.group().endswith("1") else 0)
+
+    def _sign(self, sign: str) -> str:
+        return self.language.signs[sign]
+
+    def _minus(self) -> list[Rule]:
+        minus = re.compile(r"(?:(?<=\s)|(?<=[(\[=<>≈~])|\A)[-−](?=[$€£¥]?\.?[0-9])")
+        return [
+            (minus, lambda _: f"{self._sign('-')} "),
+            (re.compile(r"(?<=[0-9]) ?− ?(?=[0-9])"), lambda _: f" {self._sign('-')} "),
+        ]
+
+    def _ranges(self) -> list[Rule]:
+        to = f" {self._sign('–')} "
+        return [
+            (re.compile(r"(?<=[0-9]) - (?=[0-9]+(?:[.,][0-9]+)? =)"), lambda _: f" {self._sign('-')} "),
+            (re.compile(r"(?<=[0-9%€$£°CFmg.])\s?[–—]\s?(?=[$€£]?[0-9])"), lambda _: to),
+            (
+                re.compile(rf"(?<![\w.,/-])([$€£]?{self._numbers.written})\s?-\s?(?=[$€£]?[0-9])(?![0-9.,]*-)"),
+                lambda match: [1, to],
+            ),
+            (re.compile(r"(?<=\.M\.)\s?[–—-]\s?"), lambda _: to),
+            (re.compile(r"(?<![\w.,:])([0-9]+):(?=[0-9]+(?![0-9:]))"), lambda match: [1, f" {self._sign(':')} "]),
+        ]
+
+    def _abbreviations(self) -> list[Rule]:
+        language = self.language
+
+        def rule(said: dict[str, str], after: str) -> Rule:
+            written = "|".join(
+                re.escape(word).replace(r"\ ", r"[ \u00a0\u202f]?") for word in sorted(said, key=len, reverse=True)
+            )
+            compact = {word.replace(" ", ""): words for word, words in said.items()}
+
+            def replace(match: re.Match[str]) -> list[Piece] | str:
+                words = compact[re.sub(r"\s", "", match[1])]
+                last = not match.string[match.end() :].strip(" \u00a0\"'”’)»")
+                return f"{words}." if last and match[1].endswith(".") else words
+
+            return re.compile(rf"(?<![\w.])({written}){after}"), replace
+
+        return [
+            rule(dict(language.numbered), r"(?=\s?[0-9])"),
+            (re.compile(r"№\s?(?=[0-9])"), lambda _: f"{self._sign('№')} "),
+            rule(dict(language.titles), r"(?=\s[^\W\d_a-zà-ÿ])"),
+            rule(dict(language.words), r"(?![\w])"),
+        ]
+
+    def _ordinals(self) -> list[Rule]:
+        speller = self._numbers.speller
+
+        def rule(suffix: str, form: int) -> Rule:
+            pattern = re.compile(rf"(?<![\w.,])([0-9]{{1,9}})(?:{suffix})(?!\w)")
+            return pattern, lambda match: speller.ordinal(int(match[1]), form)
+
+        rules = [rule(suffix, form) for suffix, form in self.language.ordinal_suffixes.items()]
+        if self.language.code == "de":
+            rules += [(_AFTER_DATIVE, lambda match: speller.ordinal(int(match[1]), 1))]
+            rules += [(_AFTER_ARTICLE, lambda match: speller.ordinal(int(match[1])))]
+        return rules
+
+    def _powers(self) -> list[Rule]:
+        def power(match: re.Match[str]) -> str:
+            known = {"2": "²", "3": "³"}.get(match[1])
+            said = self._sign(known) if known else f"{self._sign('^')} {match[1].replace('-', self._sign('-') + ' ')}"
+            return f" {said} "
+
+        return [(_POWER, power)]
+
+    def _signs(self) -> list[Rule]:
+        said = self.language.signs
+
+        def word(sign: str) -> Rule:
+            return re.compile(rf"\s?{re.escape(sign)}\s?"), lambda _: f" {said[sign]} "
+
+        def between(signs: str, words: str, left: str = r"[\w)\]]", right: str = r"[\w(\[]") -> Rule:
+            return re.compile(rf"(?<={left})\s?{signs}\s?(?={right})"), lambda _: f" {words} "
+
+        return [
+            between("/", said["over"], r"[0-9)]", r"[0-9(]"),
+            between("/", said["/"], "[a-zà-ÿ]", "[a-zà-ÿ]"),
+            (
+                re.compile(r"(?<=[0-9)\]\w]) \* (?=[\w(\[])|(?<=[0-9)])\*(?=[\w(])|(?<=\w)\*(?=[0-9])"),
+                lambda _: f" {said['×']} ",
+            ),
+            (re.compile(r"(?<=[0-9]) ?x ?(?=[0-9])"), lambda _: f" {said['×']} "),
+            between(r"\+", said["+"]),
+            (re.compile(r"(?<![\w+])\+(?=\s?[0-9])"), lambda _: f"{said['+']} "),
+            (re.compile(r"(?<=[0-9])\+(?!\w)"), lambda _: f" {said['+']}"),
+            between("==?", said["="], r"\S", r"\S"),
+            between("<=", said["≤"]),
+            between(">=", said["≥"]),
+            between("!=", said["≠"]),
+            between("[-=]>", said["→"], r"\S", r"\S"),
+            between("<", said["<"], r"[\w)]", r"[\w(]"),
+            between(">", said[">"], r"[\w)]", r"[\w(]"),
+            (re.compile(r"(?<!\w)([<>~])\s?(?=[0-9])"), lambda match: f"{said[match[1]]} "),
+            between("~", said["~"]),
+            *(word(sign) for sign in "&%‰×÷±≈≤≥≠№°§→√∞²³©"),
+            (re.compile(r"(?<=[\w.])@(?=\w)|(?<=\s)@(?=\s)"), lambda _: f" {said['@']} "),
+            (_GREEK_LETTER, lambda match: f" {_GREEK[match.group()]} "),
+        ]
+
+
+def _characters() -> list[Rule]:
+    """Return the rules that bring numbers of other scripts and of other shapes into the digits 0 to 9."""
+
+    def plain(match: re.Match[str]) -> str | None:
+        digit = unicodedata.digit(match.group(), None)
+        if digit is not None:
+            return str(digit)
+        folded = unicodedata.normalize("NFKC", match.group())
+        if folded != match.group() and any(map(str.isdigit, folded)):
+            return " " + "".join(str(unicodedata.digit(each, each)) for each in folded).replace("⁄", "/") + " "
+        return None
+
+    return [
+        (re.compile(r"(?<=\w)[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+"), lambda match: f"^{match.group().translate(_SUPERSCRIPTS)}"),
+        (re.compile(r"[^\x00-\x7f]"), plain),
+    ]
