@@ -11,7 +11,8 @@ from websockets.asyncio.client import connect
 
 import antiphon
 from antiphon.config import EngineChoice, EngineSettings, Settings
-from antiphon.server.service import Service, UnavailableError
+from antiphon.server.served_model import UnavailableError
+from antiphon.server.service import Service
 from tests.serving import ServerProcess, serving_here
 
 

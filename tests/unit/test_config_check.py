@@ -124,6 +124,29 @@ def test_everything_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "pipelines.a.speech: the engine 'stand-in-llm' is not a SpeechModel",
         ),
         ("pipelines: {a: {speech: x, llm: stand-in-llm}}", "pipelines.a.speech: a pipeline with speech has no llm"),
+        (
+            "pipelines: {a: {upstream: {base_url: http://x/v1}, tts: stand-in-tts, drafts: off}}",
+            ":1:27: pipelines.a.upstream: a pipeline with upstream has no tts and no drafts: the other server does it",
+        ),
+        ("pipelines: {a: {upstream: {}}}", ":1:17: pipelines.a.upstream.base_url: is missing"),
+        ("pipelines: {a: {upstream: {base_url: x}}}", ":1:38: pipelines.a.upstream.base_url: write it like https:"),
+        ("pipelines: {a: {upstream: {base_url: http://x, modle: y}}}", "did you mean 'model'?"),
+        (
+            "pipelines: {a: {upstream: {base_url: http://x, api_key: hunter2}}}",
+            ":1:57: pipelines.a.upstream.api_key: secrets are not written into settings",
+        ),
+        (
+            "pipelines: {a: {upstream: {base_url: http://x, api_key: {env: NOPE_KEY}}}}",
+            ":1:57: pipelines.a.upstream.api_key: the environment variable NOPE_KEY is not set",
+        ),
+        (
+            "pipelines: {a: {upstream: {base_url: http://x, headers: {Authorization: hunter2}}}}",
+            "pipelines.a.upstream.headers: Authorization: these headers are the server's own affair",
+        ),
+        (
+            "pipelines: {a: {upstream: {base_url: http://x, recording: {}}}}",
+            "pipelines.a.upstream.recording.directory: is missing",
+        ),
         ("pipelines: {a: {transcription: off}}", ":1:16: pipelines.a: transcription cannot be off"),
         ("pipelines: {a: {denoise: {cores: 2}}}", ":1:26: pipelines.a.denoise: the preset has no engine"),
         (
@@ -159,6 +182,7 @@ GOOD: Mapping[str, str] = {
     "a chain": "pipelines: {a: {tts: [stand-in-tts, {engine: stand-in-tts, character_ms: 1}]}}",
     "off": "pipelines: {a: {turn: off, denoise: off, turn_detection: off, drafts: off}}",
     "an OpenAI voice": "pipelines: {a: {voice: marin}}",
+    "an upstream": "pipelines: {a: {upstream: {base_url: http://x/v1}, voice: any, turn_detection: off}}",
     "a voice of its own": "pipelines: {a: {voice: high}}",
     "a key elsewhere": "api_keys: [{env: A_KEY}]\nhost: 0.0.0.0",
     "other people's variables": "port: 1",

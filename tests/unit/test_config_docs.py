@@ -57,6 +57,8 @@ def tables() -> Iterator[str]:
     yield table([one for one in pipeline if len(one.path) == 3])
     detection = [one for one in pipeline if one.path[2] == "turn_detection" and len(one.path) == 4]
     yield table(list({one.path: one for one in detection}.values()))
+    upstream = [one for one in pipeline if one.path[2] == "upstream"]
+    yield table([one for one in upstream if len(one.path) > 3])
     for group in ("limits", "log", "webrtc"):
         yield table([one for one in everything if one.path[0] == group and len(one.path) == 2])
 

@@ -75,7 +75,7 @@ def test_as_it_is_it_changes_nothing() -> None:
 def test_everything_uncommented_is_right() -> None:
     Path("a.yaml").write_text(uncommented(template()))
     settings = load_configuration(Path("a.yaml")).settings
-    assert list(settings.pipelines) == ["assistant", "audio"]
+    assert list(settings.pipelines) == ["assistant", "audio", "relayed"]
     assert settings.keys() == ["sk-test", "sk-other"]
 
 
@@ -110,7 +110,7 @@ def test_every_setting_is_there_with_its_default_and_what_it_means() -> None:
     for setting in pipelines:
         if setting.path[2] not in ROLES:
             assert setting.description in prose, setting.path
-            assert setting.path[2] in data["pipelines"]["assistant"]
+            assert setting.path[2] in data["pipelines"]["relayed" if setting.path[2] == "upstream" else "assistant"]
 
 
 def test_it_says_only_what_is_true_of_precedence_secrets_and_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.realtime import RealtimeErrorEvent, ResponseAudioDeltaEvent
 
+from antiphon.protocol.dialects.beta import Beta
 from antiphon.protocol.errors import ProtocolError, error_event, invalid_type, invalid_value, listed, shown
 from antiphon.protocol.frames import AudioDelta, decode_frame, encode_event, obfuscation, server_event
 from antiphon.protocol.ids import new_id, random_base62
@@ -150,3 +151,10 @@ def test_errors_are_worded_as_by_the_service() -> None:
 def test_an_error_repeats_only_the_beginning_of_a_long_text() -> None:
     assert shown("x" * 200) == "x" * 200
     assert shown("x" * 100_000) == "x" * 200 + "…"
+
+
+def test_an_audio_delta_that_has_an_id_keeps_it_in_every_dialect() -> None:
+    delta = AudioDelta("resp_1", "item_1", 0, 0, b"\0\0", event_id="event_of_another")
+    assert json.loads(encode_event(delta))["event_id"] == "event_of_another"
+    (flat,) = Beta().from_ga(delta)
+    assert json.loads(encode_event(flat))["event_id"] == "event_of_another"

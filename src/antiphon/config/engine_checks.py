@@ -34,6 +34,7 @@ from antiphon.engines.base import (
 from antiphon.engines.registry import engine_names, find_engine
 from antiphon.engines.secrets import Secret
 from antiphon.pipeline.voices import voice_names
+from antiphon.relay.settings import UpstreamSettings
 
 ROLE_CLASSES: Mapping[str, type[Engine]] = {
     "vad": VoiceActivityDetector,
@@ -76,7 +77,10 @@ def check_engines(raw: Mapping[str, Any]) -> Iterator[Finding]:
             for role in ROLES:
                 if pipeline.get(role) is not None:
                     yield from _check_chain(base, role, pipeline[role], ("pipelines", name, role))
-            yield from _check_voice(base, pipeline, ("pipelines", name, "voice"))
+            if pipeline.get("upstream") is None:
+                yield from _check_voice(base, pipeline, ("pipelines", name, "voice"))
+            else:
+                yield from _check_upstream(pipeline["upstream"], ("pipelines", name, "upstream"))
 
 
 def _readable_base(raw: Mapping[str, Any]) -> EngineSettings:
@@ -170,6 +174,19 @@ def _secrets(options: BaseModel) -> Iterator[tuple[str, Secret]]:
             yield name, value
 
 
+def _check_upstream(raw: Any, path: KeyPath) -> Iterator[Finding]:
+    """Tell of a secret that cannot be read."""
+    try:
+        settings = UpstreamSettings.model_validate(raw)
+    except ValidationError:
+        return  # told with the settings
+    for name, secret in _secrets(settings):
+        try:
+            secret.read()
+        except EngineError as error:
+            yield Finding((*path, name), error.message)
+
+
 def _check_voice(base: EngineSettings, raw: Mapping[str, Any], path: KeyPath) -> Iterator[Finding]:
     """Tell of a voice that the synthesizer does not have, where its voices are known before it is loaded."""
     voice = raw.get("voice")
@@ -203,7 +220,7 @@ def known_voices(plan: EnginePlan) -> list[Voice] | None:
     return list(voices) if isinstance(voices, (list, tuple)) and voices else None
 
 
-def check_pipeline_voice(pipeline: PipelineSettings, name: str, voices: Sequence[Voice]) -> str | None:
+def check_pipeline_voice(pipeline: PipelineSettings, name: str, voices: Sequence[Voice] | None) -> str | None:
     """Return what is wrong with the voice of a pipeline whose voices are known now; None for nothing."""
     if pipeline.voice is None or not voices or pipeline.voice in voice_names(voices):
         return None

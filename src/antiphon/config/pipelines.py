@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from antiphon.config.limits import LimitSettings
+from antiphon.relay.settings import UpstreamSettings
 from antiphon.session.config import SemanticVad, ServerVad
 
 ROLES = ("vad", "transcription", "llm", "tts", "turn", "denoise", "speech")
@@ -27,6 +28,9 @@ CHAIN_ROLES = frozenset({"transcription", "llm", "tts"})
 
 SPEECH_TAKES = ("llm", "tts")
 """Roles that a speech model takes itself."""
+
+_OF_ENGINES = (*ROLES, "drafts", "idle_unload_s")
+"""Settings that mean nothing where another server has the engines."""
 
 _OWN_KEYS = ("engine", "name", "cores", "idle_unload_s", "options")
 """What is not an option of the engine."""
@@ -167,7 +171,7 @@ class PipelineSettings(BaseModel):
 
     A role that is not named has the engine of `engines`. A list of engines is a chain of fallbacks (`transcription`,
     `llm`, `tts`); `turn` and `denoise` may be `off`. With a `speech` model there is no `llm` and no `tts`, and
-    `transcription` may be `off` too.
+    `transcription` may be `off` too. With an `upstream` there are no engines at all.
     """
 
     model_config = _STRICT
@@ -205,6 +209,8 @@ class PipelineSettings(BaseModel):
     idle_unload_s: Seconds | None = None
     """Unload its engines when no session has used them for so long, in s; the first session after that waits until
     they are loaded. Kept loaded if not set."""
+    upstream: UpstreamSettings | None = None
+    """Another Realtime server that has the sessions of this pipeline, in place of engines."""
 
     @field_validator("speech")
     @classmethod
@@ -213,6 +219,14 @@ class PipelineSettings(BaseModel):
         if speech is not None and others:
             raise ValueError(f"a pipeline with speech has no {' and no '.join(others)}: the model does it all")
         return speech
+
+    @field_validator("upstream")
+    @classmethod
+    def _is_elsewhere(cls, upstream: Any, info: ValidationInfo) -> Any:
+        others = [name for name in _OF_ENGINES if info.data.get(name) is not None]
+        if upstream is not None and others:
+            raise ValueError(f"a pipeline with upstream has no {' and no '.join(others)}: the other server does it all")
+        return upstream
 
     @model_validator(mode="after")
     def _hears(self) -> PipelineSettings:

@@ -45,16 +45,17 @@ class PipelinePlan:
     """A pipeline as it is to be served.
 
     Attributes:
-        engines: by role; several are a chain of fallbacks. Roles that are off are not there.
+        engines: by role; several are a chain of fallbacks. Roles that are off are not there, and none is where an
+            upstream server serves it.
         settings: what else was set for it.
-        instructions: of its sessions.
+        instructions: of its sessions. None leaves an upstream server its own.
         limits: of its sessions.
     """
 
     name: str
     engines: Mapping[str, tuple[EnginePlan, ...]]
     settings: PipelineSettings
-    instructions: str
+    instructions: str | None
     limits: SessionLimits
 
 
@@ -71,7 +72,7 @@ def pipeline_plans(settings: Settings) -> dict[str, PipelinePlan]:
             name,
             engine_plans(settings.engines, pipeline),
             pipeline,
-            settings.instructions if pipeline.instructions is None else pipeline.instructions,
+            _instructions(settings, pipeline),
             pipeline.limits.over(limits),
         )
         for name, pipeline in pipelines.items()
@@ -80,13 +81,22 @@ def pipeline_plans(settings: Settings) -> dict[str, PipelinePlan]:
     return plans if default is None else {default: plans[default], **plans}
 
 
+def _instructions(settings: Settings, pipeline: PipelineSettings) -> str | None:
+    if pipeline.instructions is not None:
+        return pipeline.instructions
+    chosen = pipeline.upstream is None or "instructions" in settings.model_fields_set
+    return settings.instructions if chosen else None
+
+
 def engine_plans(base: EngineSettings, pipeline: PipelineSettings) -> dict[str, tuple[EnginePlan, ...]]:
     """Return the engines of a pipeline by role.
 
     Raises:
         EngineError: as `pipeline_plans`.
     """
-    plans = {}
+    plans: dict[str, tuple[EnginePlan, ...]] = {}
+    if pipeline.upstream is not None:
+        return plans
     for role in ROLES:
         chain: tuple[EngineChoice, ...] | None = getattr(pipeline, role)
         if chain is None and pipeline.speech is not None and role in SPEECH_TAKES:

@@ -46,6 +46,9 @@ def _pipeline(configuration: Configuration, plan: PipelinePlan) -> Iterator[str]
     yield f"  {_word(plan.name)}:"
     for role, chain in plan.engines.items():
         yield from _chain(configuration, plan.name, role, chain)
+    upstream = plan.settings.upstream
+    if upstream is not None:
+        yield from _lines(configuration, (*path, "upstream"), _masked("upstream", upstream.model_dump(mode="json")), 2)
     instructions = (*path, "instructions") if plan.settings.instructions is not None else ("instructions",)
     yield _line(2, "instructions", plan.instructions, configuration.origin(instructions))
     settings = plan.settings.model_dump(mode="json")

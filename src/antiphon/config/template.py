@@ -74,6 +74,12 @@ _PIPELINES = """\
 #    denoise: off
 """
 
+_ELSEWHERE = (
+    "upstream",
+    '{base_url: "https://api.openai.com/v1", model: gpt-realtime, api_key: {env: OPENAI_API_KEY}}',
+)
+"""The setting that has no other beside it, and its example."""
+
 _SPEECH = """\
 # One model that hears and speaks; transcription is beside it, for the client.
 #  audio:
@@ -92,7 +98,7 @@ def template() -> str:
             case ("engines",):
                 parts.append(prose + _ENGINES)
             case ("pipelines",):
-                parts.append(prose + _PIPELINES + "".join(_of_pipeline()) + _SPEECH)
+                parts.append(prose + _PIPELINES + "".join(_of_pipeline()) + _SPEECH + _relayed())
             case _ if setting.group:
                 inner = [one for one in all_settings() if one.path[:1] == setting.path and len(one.path) == 2]
                 members = "".join(_prose(one.description) + _setting(one, "  ") for one in inner)
@@ -107,6 +113,12 @@ def _of_pipeline() -> Iterator[str]:
     for name, example in _PIPELINE_SETTINGS:
         yield _prose(descriptions["pipelines", "*", name])
         yield f"#    {name}: {example}\n"
+
+
+def _relayed() -> str:
+    name, example = _ELSEWHERE
+    description = next(one.description for one in all_settings() if one.path == ("pipelines", "*", name))
+    return f"{_prose(description)}#  relayed:\n#    {name}: {example}\n"
 
 
 def _prose(text: str) -> str:

@@ -19,7 +19,10 @@ _OBFUSCATION_BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class AudioDelta:
-    """An audio delta event before it is encoded. `audio` is in the client's own format; `type` is its dialect's."""
+    """An audio delta event before it is encoded. `audio` is in the client's own format; `type` is its dialect's.
+
+    `event_id` is None for a fresh one. Ids must need no escaping in JSON.
+    """
 
     response_id: str
     item_id: str
@@ -27,6 +30,7 @@ class AudioDelta:
     content_index: int
     audio: bytes
     type: str = "response.output_audio.delta"
+    event_id: str | None = None
 
 
 ServerEvent = dict[str, Any] | AudioDelta
@@ -79,11 +83,11 @@ def encode_event(event: ServerEvent) -> str:
     """Return the text frame of `event`."""
     if not isinstance(event, AudioDelta):
         return orjson.dumps(event).decode("utf-8")
-    # The frames of which there are most. Ids are the server's own and base64 is ASCII, so nothing needs escaping, and
+    # The frames of which there are most. Ids are plain and base64 is ASCII, so nothing needs escaping, and
     # writing the text directly leaves little to do beside the base64.
     audio = binascii.b2a_base64(event.audio, newline=False).decode("ascii")
     return (
-        f'{{"type":"{event.type}","event_id":"{new_id("event")}",'
+        f'{{"type":"{event.type}","event_id":"{event.event_id or new_id("event")}",'
         f'"response_id":"{event.response_id}","item_id":"{event.item_id}",'
         f'"output_index":{event.output_index},"content_index":{event.content_index},"delta":"{audio}"}}'
     )

@@ -19,13 +19,14 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from antiphon.config import is_loopback
-from antiphon.pipeline.reply import Pipeline
 from antiphon.protocol.errors import ProtocolError, missing_parameter
+from antiphon.relay.opening import merged
 from antiphon.server.bodies import MAX_BODY_BYTES, TooLargeError, parse_json_object, read_body
 from antiphon.server.client_secrets import ClientSecret
 from antiphon.server.errors import error_response
 from antiphon.server.security import chosen_subprotocol
-from antiphon.server.service import Service, UnavailableError
+from antiphon.server.served_model import OpenModel, UnavailableError, Wiring
+from antiphon.server.service import Service
 from antiphon.server.starting import (
     SessionObject,
     Start,
@@ -35,7 +36,6 @@ from antiphon.server.starting import (
     wrong_type,
 )
 from antiphon.session.contract import RunningSession
-from antiphon.session.session import Session
 
 if TYPE_CHECKING:
     from antiphon.transports.webrtc.call import Call
@@ -103,9 +103,9 @@ class Calls:
             offer = parse_offer(wish.sdp)
             start = start_session(models, model=wish.model, session=_session_of(wish))
             held.enter_context(start.pipeline.place())
-            pipeline = await start.pipeline.open()
-            held.callback(start.pipeline.release)
-            live, answer = await self._answer(offer, start, pipeline, wish)
+            opened = await start.pipeline.open(start.config, start.asked, plays=True)
+            held.callback(opened.release)
+            live, answer = await self._answer(offer, start, opened, wish)
             held.callback(self._live.pop, live.call.id)
             self._live[live.call.id] = live
             task = asyncio.create_task(self._run(live, start, held.pop_all()), name="call")
@@ -136,7 +136,7 @@ class Calls:
         if self._network is not None:
             await self._network.close()
 
-    async def _answer(self, offer: Offer, start: Start, pipeline: Pipeline, wish: Wish) -> tuple[_LiveCall, str]:
+    async def _answer(self, offer: Offer, start: Start, opened: OpenModel, wish: Wish) -> tuple[_LiveCall, str]:
         from antiphon.transports.webrtc.call import Call  # noqa: PLC0415 - see _WEBRTC
         from antiphon.transports.webrtc.network import Network, NoPortError  # noqa: PLC0415
 
@@ -144,17 +144,15 @@ class Calls:
         if self._network is None:
             self._network = Network(service.settings.webrtc, loopback=is_loopback(service.settings.host))
         call = Call(offer, self._network, service.metrics)
-        session = Session(
-            pipeline,
-            start.config,
-            limits=start.pipeline.limits,
-            emit=call.emit,
-            same_model=partial(service.ready_models().means, pipeline=start.pipeline),
-            observer=service.metrics,
-            player=call,
-            tells_timeline=wish.timeline,
-        )
         try:
+            wiring = Wiring(
+                emit=call.emit,
+                same_model=partial(service.ready_models().means, pipeline=start.pipeline),
+                observer=service.metrics,
+                player=call,
+                tells_timeline=wish.timeline,
+            )
+            session = opened.session(wiring)
             answer = await call.answer()
         except NoPortError as error:
             await call.close()
@@ -193,16 +191,7 @@ def _session_of(wish: Wish) -> SessionObject | None:
         return wish.session if bound is None else bound
     if wish.session["type"] != bound["type"]:
         raise wrong_type(bound["type"], wish.session["type"])
-    return _merged(bound, wish.session)
-
-
-def _merged(under: SessionObject, over: SessionObject) -> SessionObject:
-    """Return `under` with the keys of `over`, nested objects merged as `session.update` merges them."""
-    merged = dict(under)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+    return merged(bound, wish.session)
 
 
 def add_call_routes(app: FastAPI) -> None:

@@ -179,5 +179,4 @@ def effective_session(service: Service, session: SessionObject) -> dict[str, Any
         UnavailableError: the models are not loaded.
     """
     models = service.ready_models()
-    config = start_session(models, session=session).config
-    return config.wire(new_id("sess"), 0)
+    return start_session(models, session=session).wire(new_id("sess"))

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from antiphon.protocol.errors import ProtocolError
 from antiphon.server.bodies import MAX_BODY_BYTES, TooLargeError
-from antiphon.server.service import UnavailableError
+from antiphon.server.served_model import UnavailableError
 
 _STATUS = {"model_not_found": 404, "call_not_found": 404, "unsupported_media_type": 415, "rate_limit_exceeded": 429}
 """HTTP status by error code, where it is not 400."""

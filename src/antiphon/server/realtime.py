@@ -15,12 +15,11 @@ from antiphon.server.client_secrets import ClientSecret
 from antiphon.server.dialects import choose_dialect, heard_at_16_khz, names_deployment, sends_16_khz
 from antiphon.server.errors import error_response
 from antiphon.server.security import chosen_subprotocol
+from antiphon.server.served_model import UnavailableError, Wiring
 from antiphon.server.served_models import ServedModels
-from antiphon.server.served_pipeline import ServedPipeline
-from antiphon.server.service import Service, UnavailableError
+from antiphon.server.service import Service
 from antiphon.server.starting import Start, asks_for_timeline, start_session, wrong_type
 from antiphon.session.config import SessionConfig, SessionType
-from antiphon.session.session import Session
 from antiphon.transports.websocket import WebSocketConnection
 
 PATHS = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime", "/realtime")
@@ -84,27 +83,28 @@ async def _refuse(websocket: WebSocket, service: Service, error: ProtocolError) 
 
 async def _serve(websocket: WebSocket, service: Service, models: ServedModels, opening: Opening, start: Start) -> None:
     try:
-        pipeline = await start.pipeline.open()
+        opened = await start.pipeline.open(_as_opened(start, opening), start.asked, plays=False)
     except UnavailableError as refusal:
         await _refuse(websocket, service, refusal.error)
         return
+    except ProtocolError as error:
+        await _refuse(websocket, service, error)
+        return
     try:
         connection = WebSocketConnection(websocket, opening.dialect, service.metrics)
-        session = Session(
-            pipeline,
-            _as_opened(start.config, opening),
-            limits=start.pipeline.limits,
+        wiring = Wiring(
             emit=connection.emit,
-            same_model=partial(_same_model, models, start.pipeline),
+            same_model=partial(models.means, pipeline=start.pipeline),
             observer=service.metrics,
             tells_timeline=opening.timeline,
         )
+        session = opened.session(wiring)
         with service.running(session), structlog.contextvars.bound_contextvars(session_id=session.id):
-            _log.info("session opened", type=opening.type, model=pipeline.name, client=_client(websocket))
+            _log.info("session opened", type=opening.type, model=start.pipeline.name, client=_client(websocket))
             reason = await connection.run(session)
             _log.info("session closed", reason=reason)
     finally:
-        start.pipeline.release()
+        opened.release()
     service.metrics.sessions.labels(opening.type, reason).inc()
 
 
@@ -131,9 +131,18 @@ def read_opening(websocket: WebSocket, models: ServedModels) -> Opening:
     )
 
 
-def _as_opened(config: SessionConfig, opening: Opening) -> SessionConfig:
+def _as_opened(start: Start, opening: Opening) -> SessionConfig:
+    """Return what the session starts with.
+
+    Raises:
+        ProtocolError: audio at 16 kHz is to come, which no upstream server takes.
+    """
+    config = start.config
     if opening.deployment is not None:
         config = replace(config, model=opening.deployment)
+    if opening.sixteen_kilohertz and start.pipeline.decides_itself:
+        message = f"The model '{start.pipeline.name}' is that of another server, which takes no PCM16 at 16 kHz."
+        raise ProtocolError(message, code="invalid_value", param="input_rate")
     return heard_at_16_khz(config) if opening.sixteen_kilohertz else config
 
 
@@ -142,10 +151,6 @@ def _start(models: ServedModels, opening: Opening, secret: ClientSecret | None) 
     if session is not None and session["type"] != opening.type:
         raise wrong_type(session["type"], opening.type)
     return start_session(models, type=opening.type, model=opening.model, session=session)
-
-
-def _same_model(models: ServedModels, pipeline: ServedPipeline, name: str) -> bool:
-    return models.means(name, pipeline)
 
 
 def _client(websocket: WebSocket) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from antiphon.pipeline.voices import OPENAI_VOICES, resolve_voice
 from antiphon.protocol.errors import ProtocolError
-from antiphon.server.served_pipeline import ServedPipeline
+from antiphon.server.served_model import ServedModel
 
 DEFAULT_ALIASES = ("gpt-realtime*", "gpt-4o*-realtime*")
 """Names that OpenAI's clients ask for unless told otherwise; they mean the default model."""
@@ -25,7 +25,7 @@ class ServedModels:
         created: Unix time, s, told to clients as the models' date.
     """
 
-    def __init__(self, pipelines: Mapping[str, ServedPipeline], created: int) -> None:
+    def __init__(self, pipelines: Mapping[str, ServedModel], created: int) -> None:
         self._pipelines = dict(pipelines)
         self._created = created
 
@@ -35,11 +35,11 @@ class ServedModels:
         return list(self._pipelines)
 
     @property
-    def default(self) -> ServedPipeline:
+    def default(self) -> ServedModel:
         """The model that is meant when none is named."""
         return next(iter(self._pipelines.values()))
 
-    def resolve(self, name: str | None) -> ServedPipeline:
+    def resolve(self, name: str | None) -> ServedModel:
         """Return the model that a client asked for, by its name or an alias; None and OpenAI's own names mean the
         default one.
 
@@ -60,14 +60,14 @@ class ServedModels:
         message = f"The model `{name}` does not exist. This server has: {served}."
         raise ProtocolError(message, code="model_not_found", param="model")
 
-    def resolve_transcription(self, name: str | None) -> ServedPipeline:
+    def resolve_transcription(self, name: str | None) -> ServedModel:
         """Return the model whose transcriber serves a transcription session.
 
         Clients name a transcription model there, if anything, so a name that is not served means the default model.
         """
         return self._own(name or "") or self.default
 
-    def _own(self, name: str) -> ServedPipeline | None:
+    def _own(self, name: str) -> ServedModel | None:
         if name in self._pipelines:
             return self._pipelines[name]
         aliases = [(alias, pipeline) for pipeline in self._pipelines.values() for alias in pipeline.aliases]
@@ -82,7 +82,7 @@ class ServedModels:
             return False
         return True
 
-    def means(self, name: str, pipeline: ServedPipeline) -> bool:
+    def means(self, name: str, pipeline: ServedModel) -> bool:
         """Return whether a client that says `name` means `pipeline`."""
         try:
             return self.resolve(name) is pipeline
@@ -90,8 +90,8 @@ class ServedModels:
             return False
 
     def listing(self) -> dict[str, Any]:
-        """Return OpenAI's list of models, each with aliases, voices and whether it is in memory beside OpenAI's
-        keys."""
+        """Return OpenAI's list of models, each with aliases, voices (null where only an upstream server knows them) and
+        whether it is in memory beside OpenAI's keys."""
         return {"object": "list", "data": [self._entry(pipeline) for pipeline in self._pipelines.values()]}
 
     def entry(self, name: str) -> dict[str, Any]:
@@ -106,7 +106,8 @@ class ServedModels:
         """Return the voices of all models, or of one.
 
         Under "voices" each name stands once, as other servers list theirs; under "models" is what each model has, its
-        default voice, and which of its voices stands for each of OpenAI's names.
+        default voice, and which of its voices stands for each of OpenAI's names; null where only an upstream server
+        knows.
 
         Raises:
             ProtocolError: as `resolve`.
@@ -114,7 +115,7 @@ class ServedModels:
         chosen = list(self._pipelines.values()) if name is None else [self.resolve(name)]
         found: dict[str, dict[str, Any]] = {}
         for pipeline in chosen:
-            for voice in pipeline.voices:
+            for voice in pipeline.voices or ():
                 told = found.setdefault(
                     voice.name,
                     {"id": voice.name, "name": voice.name, "description": voice.description, "languages": []},
@@ -122,14 +123,16 @@ class ServedModels:
                 told["languages"] += [language for language in voice.languages if language not in told["languages"]]
         return {"voices": list(found.values()), "models": {one.name: _voices_of(one) for one in chosen}}
 
-    def _entry(self, pipeline: ServedPipeline) -> dict[str, Any]:
+    def _entry(self, pipeline: ServedModel) -> dict[str, Any]:
         return {
             "id": pipeline.name,
             "object": "model",
             "created": self._created,
             "owned_by": "antiphon",
             "aliases": [*pipeline.aliases, *(DEFAULT_ALIASES if pipeline is self.default else ())],
-            "voices": [
+            "voices": None
+            if pipeline.voices is None
+            else [
                 {"name": voice.name, "description": voice.description, "languages": list(voice.languages)}
                 for voice in pipeline.voices
             ],
@@ -137,7 +140,9 @@ class ServedModels:
         }
 
 
-def _voices_of(pipeline: ServedPipeline) -> dict[str, Any]:
+def _voices_of(pipeline: ServedModel) -> dict[str, Any]:
+    if pipeline.voices is None:
+        return {"voices": None, "default": pipeline.voice, "openai_names": None}
     names = [voice.name for voice in pipeline.voices]
     return {
         "voices": names,

@@ -20,9 +20,10 @@ from antiphon.models import ModelError, ModelStore
 from antiphon.server.engine_pool import EngineKey, EnginePool, raise_failures
 from antiphon.server.loading import engines_of, serving_plan
 from antiphon.server.metrics import Metrics
+from antiphon.server.served_model import ServedModel, unavailable
 from antiphon.server.served_models import ServedModels
-from antiphon.server.served_pipeline import ServedPipeline, unavailable
-from antiphon.server.served_pipeline import UnavailableError as UnavailableError
+from antiphon.server.served_pipeline import ServedPipeline
+from antiphon.server.served_relay import served_relay
 from antiphon.session.contract import RunningSession
 
 _CLOSE_S = 5.0
@@ -137,11 +138,21 @@ class Service:
         await self._pool.hold(serving.all_keys)
         idle = serving.idle_s.keys()
         try:
-            pipelines = {name: ServedPipeline(plan, serving.keys[name], self._pool) for name, plan in plans.items()}
-            loading = (self._open_once(pipeline, several=len(plans) > 1) for pipeline in pipelines.values())
+            served: dict[str, ServedModel] = {}
+            for name, plan in plans.items():
+                upstream = plan.settings.upstream
+                if upstream is None:
+                    served[name] = ServedPipeline(plan, serving.keys[name], self._pool)
+                else:
+                    served[name] = served_relay(plan, upstream)
+            loading = (
+                self._open_once(model, several=len(plans) > 1)
+                for model in served.values()
+                if isinstance(model, ServedPipeline)
+            )
             outcomes = await asyncio.gather(*loading, return_exceptions=True)
             raise_failures([outcome for outcome in outcomes if outcome is not None])
-            checks = (check_pipeline_voice(plan.settings, name, pipelines[name].voices) for name, plan in plans.items())
+            checks = (check_pipeline_voice(plan.settings, name, served[name].voices) for name, plan in plans.items())
             wrong = [told for told in checks if told is not None]
             if wrong:
                 raise EngineError("; ".join(wrong), code="invalid_option")
@@ -150,7 +161,7 @@ class Service:
             self._pool.release(serving.all_keys)
             raise
         self._pool.release(idle)
-        models = ServedModels(pipelines, created=int(time.time()))
+        models = ServedModels(served, created=int(time.time()))
         return _Offer(models, serving.all_keys - idle, serving.idle_s)
 
     async def _open_once(self, pipeline: ServedPipeline, *, several: bool) -> None:

@@ -10,19 +10,30 @@ from typing import Any
 from antiphon.pipeline.voices import voice_names
 from antiphon.protocol.errors import ProtocolError, invalid_type
 from antiphon.protocol.schema import parse_client_event
+from antiphon.relay.opening import merged
+from antiphon.server.served_model import ServedModel
 from antiphon.server.served_models import ServedModels
-from antiphon.server.served_pipeline import ServedPipeline
-from antiphon.session.config import SessionConfig, SessionType, default_session_config
+from antiphon.session.config import SessionConfig, SessionType, check_model, default_session_config
 
 SessionObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a session starts with."""
+    """What a session starts with.
 
-    pipeline: ServedPipeline
+    Attributes:
+        asked: what the client asked for that `config` does not tell, because an upstream server is to judge it.
+    """
+
+    pipeline: ServedModel
     config: SessionConfig
+    asked: SessionObject | None = None
+
+    def wire(self, id: str) -> dict[str, Any]:
+        """Return the session object, before the session has begun and can expire. What only an upstream server knows
+        is a guess in it."""
+        return merged(self.config.wire(id, 0), self.asked or {})
 
 
 def check_session(session: Any) -> SessionObject:
@@ -61,17 +72,21 @@ def start_session(
     config = default_session_config(
         model=name or pipeline.name,
         voice=pipeline.voice or (pipeline.voices[0].name if pipeline.voices else ""),
-        instructions=pipeline.instructions,
+        instructions=pipeline.instructions or "",
         type=kind,
     )
     if pipeline.has_turn_detection:
         config = replace(config, input=replace(config.input, turn_detection=pipeline.turn_detection))
+    same_model = partial(models.means, pipeline=pipeline)
+    if session is not None and pipeline.decides_itself:
+        check_model(session.get("model"), config.model, same_model)
+        return Start(pipeline, config, session)
     if session is not None:
         config = config.updated(
             session,
             assistant_audio_present=False,
-            voices=voice_names(pipeline.voices),
-            same_model=partial(models.means, pipeline=pipeline),
+            voices=voice_names(pipeline.voices or ()),
+            same_model=same_model,
         )
     return Start(pipeline, config)
 

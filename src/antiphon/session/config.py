@@ -36,6 +36,7 @@ __all__ = [
     "SessionConfig",
     "SessionType",
     "Transcription",
+    "check_model",
     "default_session_config",
     "response_config",
 ]
@@ -116,13 +117,7 @@ class SessionConfig:
                 f"Passing a {session['type']} session update event to a {self.type} session is not allowed.",
                 code="invalid_parameter",
             )
-        model = session.get("model")
-        if model is not None and model != self.model and not same_model(model):
-            raise ProtocolError(
-                f"Cannot change the model of a session from '{self.model}' to '{shown(model)}'.",
-                code="invalid_value",
-                param="session.model",
-            )
+        check_model(session.get("model"), self.model, same_model)
         audio = session.get("audio") or {}
         input_wire = audio.get("input") or {}
         heard = self.input.updated(input_wire, transcription_models=transcription_models)
@@ -192,6 +187,16 @@ class SessionConfig:
                 param="session.tracing",
             )
         return tracing
+
+
+def check_model(asked: str | None, model: str, same_model: Callable[[str], bool]) -> None:
+    """Raise ProtocolError if a session that was opened as `model` is `asked` to be another."""
+    if asked is not None and asked != model and not same_model(asked):
+        raise ProtocolError(
+            f"Cannot change the model of a session from '{model}' to '{shown(asked)}'.",
+            code="invalid_value",
+            param="session.model",
+        )
 
 
 @dataclass(frozen=True, slots=True)

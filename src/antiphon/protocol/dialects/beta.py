@@ -67,6 +67,7 @@ class Beta:
                     event.content_index,
                     event.audio,
                     type=AUDIO_DELTA,
+                    event_id=event.event_id,
                 )
             ]
         match event["type"]:
