@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.pipeline.alignment import ClauseAudio, PieceCutter
 from antiphon.pipeline.clauses import Clause
 from antiphon.pipeline.reply import Pcm
+from antiphon.pipeline.speech_text.languages import LANGUAGES
+from antiphon.pipeline.speech_text.reader import Reader
 from antiphon.pipeline.speech_text.traced import Traced
+from antiphon.pipeline.spoken_text import spoken_text
 
 TEXT = "one two three four "
 CLAUSE = Clause(TEXT, 100, 100 + len(TEXT))
@@ -52,6 +58,52 @@ def test_scripts_without_spaces_go_by_characters() -> None:
     audio.add(loud(400))
     audio.finish()
     assert [audio.text_end(played) for played in (50, 100, 250, 400)] == [0, 1, 2, 4]
+
+
+READER = Reader(LANGUAGES["en"])
+
+
+def ends_of(text: str, steps: int = 400) -> tuple[list[int], int]:
+    """Return what has been said of a finished clause at so many moments, and how long what is said is."""
+    spoken = spoken_text(text, READER)
+    audio = ClauseAudio(Clause(text, 0, len(text)), spoken, 0.065)
+    audio.add(loud(len(spoken.text) * 100))
+    audio.finish()
+    return [audio.text_end(len(spoken.text) * 100 * step // steps) for step in range(steps + 1)], len(spoken.text)
+
+
+def test_a_number_lasts_as_long_as_its_words() -> None:
+    ends, length = ends_of("It is $3.14 now")
+    assert length == len("It is three dollars and fourteen cents now")
+    assert dict.fromkeys(ends) == dict.fromkeys([0, 2, 5, 11, 15])
+    assert ends.count(5) / len(ends) == pytest.approx(len(" three dollars and fourteen cents") / length, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("Pay 5 € now", [0, 3, 7, 11]),
+        ("Card 4111 1111 1111 1111 please", [0, 4, 24, 31]),
+        ("On Jan. 3, 2025 we met", [0, 2, 15, 18, 22]),
+        ("See **this** 😀 [link here](http://a.b/c) ok", [0, 3, 12, 14, 20, 40, 43]),
+        ("From 3–5 km on", [0, 4, 11, 14]),
+    ],
+)
+def test_a_cut_never_falls_inside_what_is_said_as_one(text: str, ends: list[int]) -> None:
+    assert list(dict.fromkeys(ends_of(text)[0])) == ends
+
+
+WRITTEN = "It $3.14 5 € 7:30 a.m. **x** `1` 😀 2026-11-21 1/2 3天 é. 10-15 km"
+
+
+@given(st.lists(st.sampled_from(WRITTEN.split(" ")), max_size=9))
+def test_cuts_fall_at_the_ends_of_written_words(words: list[str]) -> None:
+    text = " ".join(words)
+    ends, length = ends_of(text)
+    assert ends == sorted(ends)
+    boundaries = {0, len(text), *(match.end() for match in re.finditer(r"[^\s天]+|天", text))}
+    assert set(ends) <= boundaries
+    assert ends[-1] == len(text) or not length
 
 
 def test_silence_says_its_clause_when_it_is_over() -> None:

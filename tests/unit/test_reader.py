@@ -5,7 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from antiphon.engines.base import Voice
+from antiphon.engines.stand_in import StandInSynthesizer
+from antiphon.pipeline.reading import load_readers, reader_for, reading_language
 from antiphon.pipeline.speech_text.languages import LANGUAGES
 from antiphon.pipeline.speech_text.reader import Reader
 from antiphon.pipeline.spoken_text import spoken_text
@@ -77,3 +82,118 @@ ENGLISH = [
 @pytest.mark.parametrize(("text", "spoken"), ENGLISH)
 def test_english(text: str, spoken: str) -> None:
     assert read("en", text) == spoken
+
+
+OTHERS = [
+    (
+        "de",
+        "Das kostet 3,14 € oder 1.250 EUR.",
+        "Das kostet drei Euro vierzehn oder eintausendzweihundertfünfzig Euro.",
+    ),
+    ("de", "2 Mio. € und 1 €", "zwei Millionen Euro und ein Euro"),
+    ("de", "Um 14:05 Uhr, 7:30 und 1:00 Uhr.", "Um vierzehn Uhr fünf, sieben Uhr dreißig und ein Uhr."),
+    ("de", "Am 3. Mai 2025, der 21. Oktober", "Am dritten Mai zweitausendfünfundzwanzig, der einundzwanzigste Oktober"),
+    ("de", "vom 1.5.1999", "vom ersten Mai neunzehnhundertneunundneunzig"),
+    ("de", "3 km, -5 °C, 1 t, 12,5 %", "drei Kilometer, minus fünf Grad Celsius, eine Tonne, zwölf Komma fünf Prozent"),
+    ("de", "z. B. Nr. 5, d.h. ca. 10 usw.", "zum Beispiel Nummer fünf, das heißt zirka zehn und so weiter."),
+    ("de", "Der 2. Platz im 19. Jahrhundert", "Der zweite Platz im neunzehnten Jahrhundert"),
+    ("de", "1.000.000 Menschen, 3.14", "eine Million Menschen, drei Komma eins vier"),
+    ("de", "2½ m² und 3/4", "zweieinhalb Quadratmeter und drei Viertel"),
+    ("fr", "Ça coûte 3,14 € ou 2 M€.", "Ça coûte trois euros quatorze ou deux millions d'euros."),
+    ("fr", "À 14h05, 1h15 et 14 h.", "À quatorze heures cinq, une heure quinze et quatorze heures."),
+    ("fr", "le 1er juin, le 3 mai 1999", "le premier juin, le trois mai mille neuf cent quatre-vingt-dix-neuf"),
+    ("fr", "21/11/2026, la 2e fois", "vingt-et-un novembre deux mille vingt-six, la deuxième fois"),
+    ("fr", "M. Dupont, n° 5, p. ex. 12,5 %", "Monsieur Dupont, numéro cinq, par exemple douze virgule cinq pour cent"),
+    ("fr", "1 000 000 de gens, 120 km/h", "un million de gens, cent vingt kilomètres par heure"),
+    ("es", "Cuesta 3,14 € o 1.000.000 €.", "Cuesta tres euros con catorce o un millón de euros."),
+    ("es", "a la 1:15, a las 14:05 h", "a la una y quince, a las catorce y cinco"),
+    ("es", "el 3 de mayo de 2025, la 2ª", "el tres de mayo de dos mil veinticinco, la segunda"),
+    ("es", "El Sr. García, p. ej. 21 km", "El señor García, por ejemplo veintiún kilómetros"),
+    ("it", "Costa 3,14 € o 2 milioni di euro.", "Costa tre euro e quattordici o due milioni di euro."),
+    ("it", "alle 7:30, il 1 giugno 1999", "alle sette e trenta, il primo giugno millenovecentonovantanove"),
+    ("it", "Il Sig. Rossi, ad es. 12,5%", "Il signor Rossi, ad esempio dodici virgola cinque per cento"),
+    ("pt", "Custa R$ 3,14 ou 5 €.", "Custa três reais e catorze centavos ou cinco euros."),
+    ("pt", "às 14h05, 1º de junho", "às catorze e cinco, primeiro de junho"),
+    ("pt", "O Sr. Silva, 120 km/h", "O senhor Silva, cento e vinte quilômetros por hora"),
+    ("nl", "Het kost € 3,14 of € 2 mln.", "Het kost drie euro veertien of twee miljoen euro"),
+    ("nl", "om 14.05 uur, 21-11-2026", "om veertien uur vijf, eenentwintig november tweeduizendzesentwintig"),
+    ("nl", "dhr. Jansen, bijv. 3 km", "de heer Jansen, bijvoorbeeld drie kilometer"),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "spoken"), OTHERS)
+def test_other_languages(language: str, text: str, spoken: str) -> None:
+    assert read(language, text) == spoken
+
+
+FRAGMENTS = (
+    "Hello $3.14 5 € 1.250,50 7:30 14:05 2026-11-21 3. Mai 1/2 2½ x² 10-15 3.1.2 +1 555 123 4567 007 e.g. z. B. & "
+    "% km/h -5 °C A4 B2B 1st 2nd 1990s #5 a@b.c https://x.com/1 $x^2$ **7** `9` 😀 你好 3天 ٣ ① ⅷ 12345678901234567"
+)
+TEXTS = st.lists(st.sampled_from(FRAGMENTS.split(" ")) | st.text(max_size=4), max_size=12).map(" ".join) | st.text(
+    "0123456789.,:/-–+^*$€£%°'\"()[]#@ \nkmhMaps²½٣¹", max_size=30
+)
+
+
+@given(TEXTS, st.sampled_from(sorted(LANGUAGES)))
+def test_any_text_is_read_without_digits_and_keeps_the_way_back(text: str, language: str) -> None:
+    spoken = spoken_text(text, reader(language))
+    assert not any(map(str.isdigit, spoken.text))
+    assert not spoken.text or any(map(str.isalnum, spoken.text))
+    assert "http" not in spoken.text
+    assert "\\" not in spoken.text
+    assert "  " not in spoken.text
+    assert spoken.text == spoken.text.strip()
+    assert len(spoken.starts) == len(spoken.ends) == len(spoken.text)
+    assert list(spoken.starts) == sorted(spoken.starts)
+    assert list(spoken.ends) == sorted(spoken.ends)
+    assert all(0 <= start <= end <= len(text) for start, end in zip(spoken.starts, spoken.ends, strict=True))
+
+
+@pytest.mark.parametrize(
+    "mark", ["1", "1,", "1.", "1 ", "1-", "1:", "a1", "$", "$1", "a.", "a@", "(", "^", "x^", "1/", "0 "]
+)
+@pytest.mark.parametrize("language", ["en", "de", "fr"])
+def test_long_runs_take_no_time(mark: str, language: str) -> None:
+    read(language, mark * 2000)  # would run into the test's timeout
+
+
+def test_digits_of_a_language_that_is_not_known_are_left() -> None:
+    assert spoken_text("Dr. Smith paid $3.14.").text == "Dr. Smith paid $3.14."
+
+
+class Polyglot(StandInSynthesizer):
+    voices = (Voice("en", "", ("en",)), Voice("all", "", ("de", "pl", "en-GB")), Voice("pl", "", ("pl",)), Voice("any"))
+
+
+class Literate(Polyglot):
+    reads_numbers = True
+
+
+@pytest.mark.parametrize(
+    ("voice", "conversation", "language"),
+    [
+        (None, None, "en"),
+        (None, "de", "en"),
+        ("en", "de", "en"),
+        ("all", "de", "de"),
+        ("all", "en", "en"),
+        ("all", "pl", None),
+        ("all", "fr", None),
+        ("all", None, None),
+        ("pl", "en", None),
+        ("any", "en", None),
+        ("unknown", "en", None),
+    ],
+)
+def test_the_language_is_the_voices(voice: str | None, conversation: str | None, language: str | None) -> None:
+    assert reading_language(Polyglot(60.0), voice, conversation) == language
+    assert reading_language(Literate(60.0), voice, conversation) is None
+
+
+async def test_readers_are_made_once() -> None:
+    await load_readers(Polyglot(60.0))
+    english = await reader_for(Polyglot(60.0), "en", None)
+    assert english is not None
+    assert english is await reader_for(Polyglot(60.0), "all", "en")
+    assert await reader_for(Polyglot(60.0), "any", "en") is None

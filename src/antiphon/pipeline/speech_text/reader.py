@@ -51,7 +51,7 @@ class Reader:
             (re.compile(rf"(?<![0-9]){self._numbers.written}"), lambda match: f" {self._number(match)} "),
             (re.compile(r"[0-9]+"), lambda match: f" {self._numbers.speller.digits(match.group())} "),
             (re.compile(r"\s+(?=[,.;:!?…)])|(?<=\()\s+"), lambda _: ""),
-            (re.compile(r"\s{2,}"), lambda _: " "),
+            (re.compile(r"(\s)\s+"), lambda _: [1]),
         ]
 
     def read(self, text: Traced) -> Traced:
