@@ -67,6 +67,26 @@ async def test_a_whole_turn_over_a_bad_network() -> None:
         await caller.expect("output_audio_buffer.stopped", timeout_s=30)
 
 
+async def test_a_tool_call_over_a_bad_network() -> None:
+    # Large enough for the data channel to need many packets, some of which are lost.
+    described = {"type": "object", "properties": {"city": {"type": "string", "description": "Which city. " * 2000}}}
+    weather = {"type": "function", "name": "get_weather", "parameters": described}
+    async with serving_here() as server, lossy(BAD) as link, calling_over(link, server.base_url) as caller:
+        session = {"type": "realtime", "tools": [weather], "tool_choice": "required"}
+        caller.send({"type": "session.update", "session": session})
+        updated = await caller.expect("session.updated", timeout_s=30)
+        assert updated["session"]["tools"][0]["parameters"] == described
+        caller.microphone.say(loud(0.5))
+        called = await caller.expect("response.function_call_arguments.done", timeout_s=30)
+        assert set(json.loads(called["arguments"])) == {"city"}
+        await caller.expect("response.done", timeout_s=30)
+        output = {"type": "function_call_output", "call_id": called["call_id"], "output": "Sunny."}
+        caller.send({"type": "conversation.item.create", "item": output})
+        caller.send({"type": "response.create", "response": {"tool_choice": "none"}})
+        await caller.expect("output_audio_buffer.started", timeout_s=30)
+        assert link.lost > 10
+
+
 @pytest.fixture
 def embedded() -> Iterator[ServerProcess]:
     with serving("embedded") as server:
