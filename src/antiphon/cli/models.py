@@ -1,4 +1,4 @@
-"""`antiphon models`: see, fetch, find and check the models of the embedded engines."""
+"""`antiphon models`: see, fetch, find and check models."""
 
 from __future__ import annotations
 
@@ -11,34 +11,62 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from antiphon.cli.engine_memory import EngineMemory
     from antiphon.models import ModelError, ModelState, ModelStore, PullProgress
 
 models_app = typer.Typer(
     name="models",
-    help=(
-        "See, fetch, find and check models.\n\n"
-        "A model is named by the catalog (see `list`), as `hf:owner/repo[@revision][/path]` on the Hugging Face Hub, "
-        "or as `file:/path`. They are kept in the platform's cache directory, or in `$ANTIPHON_HOME/models`."
-    ),
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="A running server, e.g. http://127.0.0.1:8080: show what its engines take in memory, too.",
+    ),
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="OPENAI_API_KEY", show_default=False, help="Key for the server at --url."),
+]
+
+
+@models_app.callback()
+def models(context: typer.Context, as_json: AsJson = False, url: Url = None, api_key: ApiKey = None) -> None:
+    """See, fetch, find and check models.
+
+    A model is named by the catalog (see `list`), as `hf:owner/repo[@revision][/path]` on the Hugging Face Hub, or as
+    `file:/path`. They are kept in the platform's cache directory, or in `$ANTIPHON_HOME/models`.
+    """
+    if context.invoked_subcommand is None:
+        list_models(as_json, url, api_key)
+    elif as_json or url is not None:
+        raise typer.BadParameter(f"options stand after the command: antiphon models {context.invoked_subcommand} …")
 
 
 @models_app.command("list")
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Show the known models, their licences and sizes, and which are here."""
+def list_models(as_json: AsJson = False, url: Url = None, api_key: ApiKey = None) -> None:
+    """Show the known models: state, licence, size, and with --url the memory in use. The same as without a command."""
+    from antiphon.cli.engine_memory import ServerError, engine_memory  # noqa: PLC0415
     from antiphon.models import ModelError, ModelStore  # noqa: PLC0415 - keeps `antiphon --help` fast
 
+    memory: list[EngineMemory] | None = None
     try:
         states = ModelStore.default().states()
+        if url is not None:
+            memory = engine_memory(url, api_key)
     except ModelError as error:
         raise _failed(error) from error
+    except ServerError as error:
+        typer.echo(f"antiphon models: {error}", err=True)
+        raise typer.Exit(1) from error
     if as_json:
-        typer.echo(json.dumps([_as_json(state) for state in states], indent=2))
+        typer.echo(json.dumps(_listed(states, memory), indent=2))
     else:
-        _print_table(states)
+        _print_table(states, memory)
 
 
 @models_app.command()
@@ -138,6 +166,21 @@ def pull_with_progress(store: ModelStore, names: Sequence[str]) -> None:
         store.pull(names, show)
 
 
+def _listed(states: Sequence[ModelState], memory: Sequence[EngineMemory] | None) -> list[dict[str, object]]:
+    listed = [_as_json(state) for state in states]
+    if memory is not None:
+        for entry in listed:
+            entry["memory"] = sum(one.bytes for one in memory if one.of(str(entry["name"]))) or None
+        others = _others(states, memory)
+        listed += [{"name": one.model, "engine": one.engine, "memory": one.bytes} for one in others]
+    return listed
+
+
+def _others(states: Sequence[ModelState], memory: Sequence[EngineMemory]) -> list[EngineMemory]:
+    """Return what is in memory and not among the models that are listed."""
+    return [one for one in memory if not any(one.of(state.model.name) for state in states)]
+
+
 def _as_json(state: ModelState) -> dict[str, object]:
     model = state.model
     return {
@@ -154,7 +197,7 @@ def _as_json(state: ModelState) -> dict[str, object]:
     }
 
 
-def _print_table(states: Sequence[ModelState]) -> None:
+def _print_table(states: Sequence[ModelState], memory: Sequence[EngineMemory] | None = None) -> None:
     from rich.console import Console  # noqa: PLC0415 - keeps `antiphon --help` fast
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -164,15 +207,22 @@ def _print_table(states: Sequence[ModelState]) -> None:
     for heading in ("name", "role", "state", "licence"):
         table.add_column(heading, overflow="fold")
     table.add_column("MB", justify="right")
+    if memory is not None:
+        table.add_column("in memory, MB", justify="right")
     for state in states:
         model = state.model
-        table.add_row(
+        used = sum(one.bytes for one in memory or () if one.of(model.name))
+        row = [
             escape(model.name),
             model.role or "-",
             f"[{colours[state.status]}]{state.status}[/]",
             model.licence.spdx if model.licence else "see its page",
             f"{model.size / 1e6:.1f}",
-        )
+        ]
+        table.add_row(*row, *([] if memory is None else [f"{used / 1e6:.0f}" if used else "-"]))
+    for one in _others(states, memory or ()):
+        name = escape(one.model or f"({one.engine})")
+        table.add_row(name, "-", "in use", "see its page", "-", f"{one.bytes / 1e6:.0f}")
     Console().print(table)
 
 

@@ -16,6 +16,7 @@ from antiphon import __version__
 from antiphon.config import Settings, load_configuration
 from antiphon.server.calls import Calls, add_call_routes
 from antiphon.server.client_secrets import ClientSecrets, add_client_secret_routes
+from antiphon.server.engine_metrics import EngineMemoryCollector
 from antiphon.server.errors import add_error_handlers
 from antiphon.server.guard import Guard
 from antiphon.server.listings import add_listing_routes
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = Service(settings)
         app.state.service = service
+        service.metrics.registry.register(EngineMemoryCollector(service.engines))
         app.state.calls = calls = Calls(service)
         tasks = [asyncio.create_task(job) for job in (service.load(), service.metrics.watch_loop(), calls.prepare())]
         try:

@@ -19,6 +19,7 @@ from antiphon.engines.base import Engine, EngineContext, EngineError, ModelPaths
 from antiphon.engines.registry import find_engine
 from antiphon.models import ModelError
 from antiphon.server.garbage import free_unloaded
+from antiphon.server.process_memory import resident_bytes, return_freed_memory
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ def options_text(plan: EnginePlan) -> str:
 class _Entry:
     key: EngineKey
     holders: int = 0
+    grown: int | None = None
     engine: asyncio.Task[Engine] | None = None
     warm: asyncio.Task[None] | None = None
     closing: asyncio.Task[None] | None = None
@@ -66,6 +68,13 @@ class EnginePool:
     idle_s: Mapping[EngineKey, float] = field(default_factory=dict)
     _entries: dict[EngineKey, _Entry] = field(default_factory=dict)
     _closed: bool = False
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def memory(self) -> dict[EngineKey, int]:
+        """By how many bytes the process grew when it loaded the engines that are in memory; not of engines that work
+        elsewhere, and nothing where the system does not tell. Warming up, which is not counted, adds some."""
+        return {key: entry.grown for key, entry in self._entries.items() if entry.engine and entry.grown is not None}
 
     @property
     def loaded(self) -> list[EngineKey]:
@@ -87,7 +96,7 @@ class EnginePool:
                 entry.timer.cancel()
                 entry.timer = None
             if entry.engine is None:
-                entry.engine = asyncio.create_task(self._load(key, entry.closing), name=f"load {key.name}")
+                entry.engine = asyncio.create_task(self._load(entry, entry.closing), name=f"load {key.name}")
         try:
             outcomes = await _all([entry.engine for key in wanted if (entry := self._entries[key]).engine])
             return dict(zip(wanted, outcomes, strict=True))
@@ -145,15 +154,25 @@ class EnginePool:
 
     def _unload(self, entry: _Entry) -> None:
         engine, warm = entry.engine, entry.warm
-        entry.engine = entry.warm = entry.timer = None
+        entry.engine = entry.warm = entry.timer = entry.grown = None
         if engine is not None:
             entry.closing = asyncio.create_task(self._close(entry, engine, warm), name=f"close {entry.key.name}")
 
-    async def _load(self, key: EngineKey, closing: asyncio.Task[None] | None) -> Engine:
+    async def _load(self, entry: _Entry, closing: asyncio.Task[None] | None) -> Engine:
         if closing is not None:
             await asyncio.shield(closing)  # never twice in memory
+        key = entry.key
         kind = await asyncio.to_thread(find_engine, key.name, Engine)  # which imports it
-        return await kind.load(EngineContext(self.models, key.cores, key.given))
+        context = EngineContext(self.models, key.cores, key.given)
+        if kind.remote:
+            return await kind.load(context)
+        async with self._loading:  # one at a time, so that each one's growth is its own
+            before = resident_bytes()
+            engine = await kind.load(context)
+            after = resident_bytes()
+        if before is not None and after is not None:
+            entry.grown = max(0, after - before)
+        return engine
 
     async def _close(self, entry: _Entry, engine: asyncio.Task[Engine], warm: asyncio.Task[None] | None) -> None:
         for task in (warm, engine):
@@ -170,6 +189,7 @@ class EnginePool:
             del engine, warm, task  # whose result it is
             if not self._closed:
                 free_unloaded()
+                await asyncio.to_thread(return_freed_memory)
         if entry.engine is None and entry.closing is asyncio.current_task():
             del self._entries[entry.key]
 
