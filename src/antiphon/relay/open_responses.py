@@ -60,6 +60,7 @@ class OpenResponses:
     def __init__(self) -> None:
         self._responses: dict[str, _Response] = {}
         self._characters = 0
+        self._last_item: str | None = None
 
     def __bool__(self) -> bool:
         return bool(self._responses)
@@ -73,7 +74,7 @@ class OpenResponses:
         Raises:
             TooMuchError: see there.
         """
-        if isinstance(event, AudioDelta) or (not self._responses and event["type"] != "response.created"):
+        if isinstance(event, AudioDelta):
             return
         match event["type"]:
             case "response.created":
@@ -94,8 +95,11 @@ class OpenResponses:
         events: list[ServerEvent] = []
         for response in self._responses.values():
             for _, output in sorted(response.outputs.items()):
-                if not output.done:
-                    events.extend(_closed(response.wire["id"], output))
+                if output.done:
+                    continue
+                if not output.listed and response.wire.get("conversation_id") is not None:
+                    events.append(self._listed(output))
+                events.extend(_closed(response.wire["id"], output))
             output_items = [output.item for _, output in sorted(response.outputs.items())]
             told = {"type": error.type, "code": error.code, "message": error.message}
             details = {"type": "failed", "error": told}
@@ -104,7 +108,15 @@ class OpenResponses:
         self._responses.clear()
         return events
 
+    def _listed(self, output: _Output) -> ServerEvent:
+        """Return the event that the upstream did not get to: what is closed must have been opened."""
+        output.listed, output.previous_id, self._last_item = True, self._last_item, output.item["id"]
+        item = copy.deepcopy(output.item)
+        return server_event("conversation.item.added", previous_item_id=output.previous_id, item=item)
+
     def _in_conversation(self, event: Event) -> None:
+        if event["type"] == "conversation.item.added":
+            self._last_item = event["item"]["id"]
         for response in self._responses.values():
             for output in response.outputs.values():
                 if output.item["id"] == event["item"]["id"]:
