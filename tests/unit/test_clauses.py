@@ -61,6 +61,22 @@ def test_cuts_at_sentences_and_first_pauses(expected: list[str]) -> None:
         "1. Apples",
         "- Pears",
         "a. Plums",
+        "Come at 10:30 a.m. tomorrow.",
+        "Fragen Sie z. B. Dr. Müller.",
+        "Das ist d. h. Obst.",
+        "Es sind 1.000.000 Leute.",
+        "Am 3. Mai kommt er.",
+        "Montag, 3. Mai.",
+        "Im 19. Jahrhundert.",
+        "Der 2. Platz ist frei.",
+        "Nr. 5 lebt.",
+        "M. Dupont et p. ex. Mme. Curie.",
+        "El Sr. García y la Dra. López.",
+        "EE. UU. es grande.",
+        "Il Sig. Rossi ad es. Mario.",
+        "Hij is bijv. dhr. Jansen.",
+        r"So \(x = 1. Y, z\) holds.",
+        "So $x = 1, y = 2$ holds.",
     ],
 )
 def test_never_cuts_here(text: str) -> None:
@@ -69,6 +85,25 @@ def test_never_cuts_here(text: str) -> None:
 
 def test_numbers_that_end_a_sentence_do() -> None:
     assert texts("It was 1999. Then I have 3. You have 4.") == ["It was 1999. ", "Then I have 3. ", "You have 4."]
+
+
+def test_a_month_is_told_from_a_new_sentence_by_its_letters() -> None:
+    assert texts("Ich habe 3. Marta hat 4. A cat has 9. Mailand 12. Jan geht.") == [
+        "Ich habe 3. ",
+        "Marta hat 4. ",
+        "A cat has 9. ",
+        "Mailand 12. Jan geht.",
+    ]
+    assert texts("I am 30. Then I left.") == ["I am 30. ", "Then I left."]
+    splitter = ClauseSplitter()
+    assert splitter.feed("It is 3. M") == []
+    assert [clause.text for clause in splitter.feed("e")] == ["It is 3. "]
+
+
+def test_a_formula_of_several_lines_is_not_cut() -> None:
+    for formula in ("\\[\nx = 1.\n\nY = 2\n\\]", "$$\nx = 1.\nY = 2\n$$"):
+        assert texts(f"See:\n{formula} and so on.\nBye.") == ["See:\n", f"{formula} and so on.\n", "Bye."]
+    assert texts("It costs $$ a lot.\nBye.") == ["It costs $$ a lot.\n", "Bye."]
 
 
 def test_list_items_are_clauses_with_their_markers() -> None:
@@ -144,7 +179,7 @@ def test_flush_goes_on_from_where_it_was() -> None:
 
 FRAGMENTS = (
     "Hello Dr . , ! ? … ... 3.14 7:30 e.g. ``` ` * ** _ [ ]( ) < > http://a.b/c 你好 。 、 「 」 ー ありがとう สวัสดี I "
-    "a 1. and to word 😀 | - — : ; \" ' é \u200d"
+    "a 1. 3. Mai Ma and to word $ $$ \\[ \\( 😀 | - — : ; \" ' é \u200d"
 )
 TEXTS = st.lists(st.sampled_from([*FRAGMENTS.split(" "), "\n", "\n\n"]) | st.text(max_size=3), max_size=60).map(
     " ".join

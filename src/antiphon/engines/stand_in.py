@@ -284,7 +284,7 @@ class StandInSynthesizer(Synthesizer):
 
     name: ClassVar[str] = "stand-in-tts"
     options_type: ClassVar[type[StandInSynthesizerOptions]] = StandInSynthesizerOptions
-    voices = (Voice("low", "a tone of 200 Hz"), Voice("high", "a tone of 400 Hz"))
+    voices: Sequence[Voice] = (Voice("low", "a tone of 200 Hz"), Voice("high", "a tone of 400 Hz"))
     sample_rate = 24_000
     _CHUNK = 4_800
     _TONES: ClassVar[Mapping[str, int]] = {"low": 200, "high": 400}

@@ -30,12 +30,26 @@ _LINKS = _set(
 # Titles and abbreviations that have more of the sentence after them.
 _OPEN_ABBREVIATIONS = _set(
     "mr mrs ms mx dr drs prof st rev hon gen col maj capt cmdr lt sgt cpl pvt sen rep gov pres supt messrs mme mlle "
-    "mt ft vs cf ca approx al resp incl excl esp hr fr sra srta bzw ggf vgl sog"
+    "mt ft vs cf ca approx al resp incl excl esp hr fr sr sra sres srta dra dña bzw ggf vgl sog evtl inkl zzgl bspw "
+    "dipl sig dott ing avv dhr mevr mw bijv bv aprox env ee ej tel"
 )
 # Abbreviations that go on only when a number follows: "No. 5", "Fig. 2", "Jan. 3".
 _NUMBERED_ABBREVIATIONS = _set(
-    "no nos nr fig figs vol vols ch sec art p pp par ref eq jan feb mar apr jun jul aug sep sept oct nov dec"
+    "no nos nr fig figs vol vols ch sec art p pp par ref eq jan feb mar apr jun jul aug sep sept oct nov dec "
+    "núm pág págs cap kap abb abs bd pag pagg blz hfst chap"
 )
+# Abbreviations of two words, "z. B.", "p. ex.": first words that stand for nothing else, and pairs.
+_FIRST_OF_TWO = frozenset({"z", "u"})
+_IN_TWO_WORDS = frozenset(
+    {("p.", "ex"), ("p.", "es"), ("ad", "es"), ("d.", "h"), ("u.", "a"), ("s.", "o"), ("s.", "u")}
+)
+# Words after which a number with a full stop is a German ordinal: "im 19. Jahrhundert".
+_BEFORE_ORDINALS = _set("der die das dem den des am im vom zum zur beim ab seit jeden jede jeder")
+_GERMAN_MONTHS = _set(
+    "Januar Jänner Jan Februar Feb März April Apr Mai Juni Jun Juli Jul August Aug September Sept Sep Oktober Okt "
+    "November Nov Dezember Dez"
+)
+_AFTER_DAY = re.compile(r"(?<![\w.,])[0-9]{1,2}\. ([JFMASOND][a-zä]*)\Z")
 
 _CLOSERS = "\"'”’»›)]}>*_`~」』）】》〉"
 _OPENERS = "\"'“‘«‹([{<*_`~「『（【《〈-•"
@@ -52,7 +66,12 @@ _PHRASED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _NEVER_FIRST = frozenset("々ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶｰｧｨｩｪｫｯｬｭｮ")
 
 _FENCE = re.compile(r"[ \t]*(?:`{3,}[^`\n]*|~{3,}[^\n]*)\n\Z")
-_UNCLOSED = re.compile(r"\[[^\[\]\n]{0,300}\Z|<[A-Za-z/!][^<>\n]{0,300}\Z")
+_UNCLOSED = re.compile(
+    r"\[[^\[\]\n]{0,300}\Z|<[A-Za-z/!][^<>\n]{0,300}\Z"
+    r"|(?<![\w$\\)}`])\$(?![\s\d$])[^$\n]{0,100}\Z|\\\((?:(?!\\\)).){0,200}\Z"
+)
+_OPEN_BRACKET_FORMULA = re.compile(r"\\\[(?:(?!\\\]).){0,600}\Z", re.DOTALL)
+_OPEN_DOLLAR_FORMULA = re.compile(r"^[ \t]*\$\$(?:(?!\$\$).){0,600}\Z", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +131,29 @@ class ClauseSplitter:
         if _FENCE.match(line):
             self._fenced = not self._fenced
             return not self._fenced
-        return not self._fenced and _words(self._pending) > 0
+        return not self._fenced and _words(self._pending) > 0 and not _in_formula(self._pending)
 
     def _cut_before(self, following: str) -> int:
         """Return how much of what is pending is a clause, given the character that comes next; 0 for none."""
         before = self._pending
-        if self._fenced or not before or following.isspace():
+        if self._fenced or not before:
+            return 0
+        start = before.rfind(" ") + 1
+        day = _AFTER_DAY.search(before) if before[max(start - 2, 0) : start] == ". " else None
+        if day is not None:
+            return day.start(1) if _was_no_date(before, day, following) else 0
+        if following.isspace():
             return 0
         spaced = before[-1].isspace()
         if not spaced and not _may_cut_unspaced(before, following):
             return 0
         words = _words(before)
-        if not words or _UNCLOSED.search(before):
+        if not words or _UNCLOSED.search(before) or _in_formula(before):
             return 0
         stage = min(self._cuts, len(_MOST_WORDS) - 1)
         boundary = _boundary(before, following)
+        if boundary is _Boundary.SENTENCE and _AFTER_DAY.search(before + following):
+            return 0  # "3. M": the next letters tell May from a new sentence
         if boundary is _Boundary.SENTENCE or (boundary is _Boundary.PAUSE and words >= _PAUSE_WORDS[stage]):
             return len(before)
         if spaced and words > _LINK_WORDS[stage]:
@@ -135,6 +162,22 @@ class ClauseSplitter:
             if body[start:].lower() in _LINKS and not _UNCLOSED.search(before[:start]):
                 return start
         return len(before) if words >= _MOST_WORDS[stage] else 0
+
+
+def _in_formula(text: str) -> bool:
+    """Whether a formula of lines of its own began and has not ended."""
+    if "\\[" in text and _OPEN_BRACKET_FORMULA.search(text):
+        return True
+    return text.count("$$") % 2 == 1 and _OPEN_DOLLAR_FORMULA.search(text) is not None
+
+
+def _was_no_date(before: str, day: re.Match[str], following: str) -> bool:
+    """Whether what came after a number and a full stop cannot become the name of a month, so that a sentence ended."""
+    word = day[1] + following if following.isalpha() else day[1]
+    if any(month.startswith(word) if following.isalpha() else month == word for month in _GERMAN_MONTHS):
+        return False
+    before = before[: day.start(1)]
+    return not _UNCLOSED.search(before) and _boundary(before, day[1][0]) is _Boundary.SENTENCE
 
 
 def _may_cut_unspaced(before: str, following: str) -> bool:
@@ -185,9 +228,18 @@ def _ends_sentence(body: str, following: str) -> bool:
         return False
     if word.isdigit() or (len(word) == 1 and word.islower()):
         marks_item = len(words) == 1 or (len(word) <= 2 and words[-2][-1] in ":;")
-        return not marks_item
-    if len(word) == 1:
+        if marks_item or (word.isdigit() and _is_ordinal(words[:-1])):
+            return False
+    if word in _FIRST_OF_TWO or (len(words) > 1 and (words[-2].lower(), word.lower()) in _IN_TWO_WORDS):
+        return False
+    if len(word) == 1 and not word.islower():
         return word == "I" or not word.isalpha()
     if "." in word and all(len(part) <= 2 and part.isalpha() for part in word.split(".")):
         return word.lower() in ("a.m", "p.m")
     return word.lower() not in _OPEN_ABBREVIATIONS
+
+
+def _is_ordinal(before: list[str]) -> bool:
+    """Whether a number with a full stop, after these words, is a German ordinal; "I am 30." is none."""
+    word = before[-1].lower()
+    return word in _BEFORE_ORDINALS and not (word == "am" and len(before) > 1 and before[-2] == "I")
