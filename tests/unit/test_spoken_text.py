@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.pipeline.clauses import ClauseSplitter
-from antiphon.pipeline.reasoning import ReasoningFilter
 from antiphon.pipeline.spoken_text import spoken_text
 
 
@@ -57,6 +56,12 @@ from antiphon.pipeline.spoken_text import spoken_text
         ("你好，世界。", "你好，世界。"),
         ("列表\n", "列表"),
         ("Dr. Smith paid $3.14, e.g. at 7:30.", "Dr. Smith paid $3.14, e.g. at 7:30."),
+        (r"Escaped \*stars\* and C:\Users\me", "Escaped stars and C: Users me"),
+        (r"So \(x^{2} \leq \frac{a}{b}\).", "So x^2 ≤ a ÷ b."),
+        (r"\[ \sqrt{x} \times \alpha \]", "√x × α"),
+        ("$$\\sum x$$", "sum x"),
+        ("Between $5 and $10, US$5-$6.", "Between $5 and $10, US$5-$6."),
+        ("**Nested _and `code`_** end", "Nested and code end"),
         ("...", ""),
         ("  \n", ""),
     ],
@@ -78,55 +83,6 @@ def test_any_text_is_words_or_nothing(text: str) -> None:
 )
 def test_long_runs_of_marks_take_no_time(mark: str) -> None:
     spoken_text(mark * 5000 + "x")  # would run into the test's timeout
-
-
-def said(*pieces: str) -> str:
-    reasoning = ReasoningFilter()
-    return "".join(map(reasoning.feed, pieces)) + reasoning.flush()
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("<think>Hm, what?</think>\n\nHello.", "Hello."),
-        ("\n<think>\nHm\n</think>\nHello.", "Hello."),
-        ("Hello <think>no</think> world", "Hello world"),
-        ("Hello<think>no</think> world", "Hello world"),
-        ("<thinking>a</thinking><reasoning>b</reasoning><thought>c</thought>Yes", "Yes"),
-        ("[THINK]a[/THINK]Yes [x] [THE]", "Yes [x] [THE]"),
-        ("<Think>a < b and </thin but</think>Yes", "Yes"),
-        ("Say `<think>` twice.", "Say `<think>` twice."),
-        ("Never <think>closed", "Never "),
-        ("<think>only", ""),
-        ("a < b <thi", "a < b <thi"),
-        ("  two spaces first", "  two spaces first"),
-        (" ", " "),
-    ],
-)
-def test_reasoning_is_dropped_however_it_comes(text: str, kept: str) -> None:
-    assert said(text) == kept
-    assert said(*text) == kept
-
-
-PARTS = ["<think>", "</think>", "[THINK]", "[/THINK]", "<", "[", "`", "\n", " ", "th", "Hi"]
-
-
-@given(st.lists(st.sampled_from(PARTS), max_size=20), st.lists(st.integers(1, 9), min_size=1))
-def test_reasoning_does_not_depend_on_the_pieces(parts: list[str], sizes: list[int]) -> None:
-    text = "".join(parts)
-    pieces: list[str] = []
-    position = 0
-    while position < len(text):
-        size = sizes[len(pieces) % len(sizes)]
-        pieces.append(text[position : position + size])
-        position += size
-    assert said(*pieces) == said(text)
-
-
-def test_text_that_cannot_be_a_tag_is_not_held_back() -> None:
-    reasoning = ReasoningFilter()
-    assert reasoning.feed("Is a <t") == "Is a "
-    assert reasoning.feed("o b?") == "<to b?"
 
 
 def test_code_over_many_clauses_is_never_spoken() -> None:
