@@ -94,6 +94,14 @@ async def test_chat(server: RemoteServer) -> None:
     await model.close()
 
 
+async def test_reasoning_that_the_prompt_began_is_marked(server: RemoteServer) -> None:
+    model = await load(OpenAIChatModel, server, opens_reasoning=True)
+    assert text(await collect(model.generate(REQUEST))) == f"<think>{ANSWER}"
+    request = GenerationRequest(REQUEST.messages, (DIAL,), NamedTool("dial"))
+    assert not text(await collect(model.generate(request)))
+    await model.close()
+
+
 async def test_chat_with_limits_and_tools(server: RemoteServer) -> None:
     model = await load(OpenAIChatModel, server, max_tokens=3)
     deltas = await collect(model.generate(REQUEST))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from antiphon.pipeline.reasoning import ReasoningFilter
 
 
-def said(*pieces: str, inside: bool = False) -> str:
-    reasoning = ReasoningFilter(inside=inside)
+def said(*pieces: str) -> str:
+    reasoning = ReasoningFilter()
     return "".join(map(reasoning.feed, pieces)) + reasoning.flush()
 
 
@@ -46,39 +46,8 @@ def test_reasoning_is_dropped_however_it_comes(text: str, kept: str) -> None:
     assert said(*text) == kept
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("Hm.</think>\n\nYes", "Yes"),
-        ("Hm. <think>Hm</think>Yes <think>no</think>again", "Yes again"),
-        ("Hm.<|END_THINKING|>Yes", "Yes"),
-        ("never closed", ""),
-    ],
-)
-def test_reasoning_that_the_prompt_began(text: str, kept: str) -> None:
-    assert said(text, inside=True) == kept
-    assert said(*text, inside=True) == kept
-
-
-PARTS = (
-    "<think> </think> [THINK] [/THINK] <|channel|> analysis final<|message|> <|end|> < [ ` \n th Hi ◁think▷ ◁/think▷"
-).split(" ") + [" "]
-    "<think>",
-    "</think>",
-    "[THINK]",
-    "[/THINK]",
-    "<|channel|>",
-    "analysis",
-    "final<|message|>",
-    "<|end|>",
-    "<",
-    "[",
-    "`",
-    "\n",
-    " ",
-    "th",
-    "Hi",
-]
+TAGS = "<think> </think> [THINK] [/THINK] <|channel|> analysis final<|message|> <|end|> < [ ` th Hi ◁think▷ ◁/think▷"
+PARTS = [*TAGS.split(" "), " ", "\n"]
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=20), st.lists(st.integers(1, 9), min_size=1))

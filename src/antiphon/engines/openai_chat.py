@@ -33,9 +33,12 @@ class OpenAIChatOptions(ChatOptions):
 
     Attributes:
         hears: whether the model hears the user itself, as audio of the messages, instead of reading a transcript.
+        opens_reasoning: whether the server's chat template begins the model's reasoning in the prompt, so that only
+            `</think>` comes back (DeepSeek-R1 and QwQ, where the server has no parser for reasoning).
     """
 
     hears: bool = False
+    opens_reasoning: bool = False
 
 
 class OpenAIChatModel(LanguageModel):
@@ -89,8 +92,13 @@ class OpenAIChatModel(LanguageModel):
         """Continue the context; see `LanguageModel.generate`. Closing the iterator closes the HTTP stream."""
         body = await asyncio.to_thread(self._body, request) if self._options.hears else self._body(request)
         async with aclosing(self._chat.stream(body, ChatStream)) as deltas:
+            opening = "<think>" if self._options.opens_reasoning else ""
             async for delta in deltas:
-                yield delta
+                if opening and isinstance(delta, TextDelta):
+                    yield TextDelta(opening + delta.text)
+                    opening = ""
+                else:
+                    yield delta
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Return an estimate."""

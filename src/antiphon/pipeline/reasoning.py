@@ -44,15 +44,12 @@ class ReasoningFilter:
     What comes out does not depend on the pieces. A block that is never closed is dropped to its end. Of one that was
     never opened only the tag is dropped: the text before it is already said. A tag right after a backtick is only
     talked about, and stays.
-
-    Args:
-        inside: the text begins with reasoning, whose opening tag was part of the prompt.
     """
 
-    def __init__(self, *, inside: bool = False) -> None:
+    def __init__(self) -> None:
         self._held = ""
         self._last = ""  # the last character given out
-        self._closers: tuple[str, ...] = _CLOSERS if inside else ()  # the tags that end the block that we are in
+        self._closers: tuple[str, ...] = ()  # the tags that end the block that we are in
         self._trim = False  # a tag has just ended: the space after it goes with it
 
     def feed(self, text: str) -> str:
