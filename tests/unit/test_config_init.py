@@ -92,6 +92,46 @@ def test_each_block_alone_is_right(prose: str, text: str, validator: jsonschema.
         assert len(error.problems) == 1
 
 
+def settings_one_by_one(text: str) -> Iterator[str]:
+    """Return each setting of a file with what is in it and the groups that it is in, and nothing else."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    depths = [len(line) - len(line.lstrip()) for line in lines]
+    for index, depth in enumerate(depths):
+        if lines[index].lstrip().startswith("-"):
+            continue  # of the setting that the list is
+        groups: list[str] = []
+        outer = depth
+        for above in range(index - 1, -1, -1):
+            if depths[above] < outer:
+                outer = depths[above]
+                groups.insert(0, lines[above])
+        end = next((below for below in range(index + 1, len(lines)) if depths[below] <= depth), len(lines))
+        yield "\n".join([*groups, *lines[index:end]])
+
+
+ONE_BY_ONE = list(settings_one_by_one(uncommented(template())))
+
+
+@pytest.mark.parametrize("text", ONE_BY_ONE, ids=lambda text: str(text).splitlines()[-1].strip()[:30])
+def test_each_setting_alone_is_right(text: str, validator: jsonschema.Draft202012Validator) -> None:
+    validator.validate(read(text))
+    Path("a.yaml").write_text(text)
+    checked = CliRunner().invoke(app, ["config", "check", "--config", "a.yaml"])
+    if text.startswith("default_pipeline"):
+        assert "assistant" in checked.stderr  # which is not there
+    else:
+        assert checked.exit_code == 0, checked.stderr
+        assert "nothing is wrong" in checked.stdout
+
+
+def test_each_line_is_prose_or_a_setting() -> None:
+    lines = [line for line in template().splitlines() if line]
+    settings = [line for line in lines if not PROSE.match(line)]
+    assert all(line.startswith("#") for line in lines)
+    listed = [line for line in uncommented(template()).splitlines() if line.strip().startswith("-")]
+    assert len(settings) == len(ONE_BY_ONE) + len(listed)
+
+
 def test_every_setting_is_there_with_its_default_and_what_it_means() -> None:
     data = read(uncommented(template()))
     prose = " ".join(line.removeprefix("# ") for line in template().splitlines() if PROSE.match(line))

@@ -91,7 +91,7 @@ def check_antiphon(words: list[str]) -> None:
     try:
         with command.make_context(name, arguments):
             pass
-    except Exception as error:  # noqa: BLE001 - of the click in typer, which has no public name
+    except Exception as error:  # of the click in typer, which has no public name
         raise AssertionError(f"{' '.join(words)}: {error}") from error
 
 
