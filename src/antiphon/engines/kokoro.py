@@ -180,6 +180,8 @@ def _load(model: Path, voices: Path, cores: int) -> Kokoro:
     except Exception as error:  # eSpeak NG's library may be missing
         raise EngineError(f"kokoro: {error}", code="missing_package") from error
     kokoro.voices = styles
+    # It warns of every word that is read by another language's rules, and of counts that differ with punctuation.
+    logging.getLogger("phonemizer").setLevel(logging.ERROR)
     return kokoro
 
 
