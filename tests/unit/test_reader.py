@@ -75,6 +75,12 @@ ENGLISH = [
     ("| Item | Price |\n|---|---|\n| Tea | $3 |\n", "Item, Price. Tea, three dollars."),
     ("The U.S. Army and NASA", "The U.S. Army and NASA"),
     ("don't", "don't"),
+    ("10:30-11:45 or 9-5pm", "ten thirty to eleven forty-five or nine to five P.M."),
+    ("24/7, 9/11, 7/10", "twenty-four seven, nine eleven, seven out of ten"),
+    ("flat 3B, 1.5B users, 7B", "flat three B, one point five billion users, seven B"),
+    ("C# and C++", "C sharp and C plus plus"),
+    ("and/or, he/she", "and or, he slash she"),
+    ("10/3 and 3:2", "ten over three and three to two"),
     ("007 and 0.5 and .5", "zero zero seven and zero point five and point five"),
 ]  # fmt: skip
 

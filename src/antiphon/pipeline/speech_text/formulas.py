@@ -23,6 +23,7 @@ _POWER = re.compile(r"\^\s*\{([^{}]*)\}")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LEFTOVER = re.compile(r"\\.?|[{}&]|_(?=\w)|\$")
 _MOST_NESTED = 5
+_READ_AS_FRACTION = ("2", "3", "4", "5", "6", "8")
 
 FORMULA = re.compile(
     r"\$\$(?P<display>[^$]{1,600})\$\$"
@@ -57,4 +58,4 @@ def plain_formula(latex: str) -> str:
 
 def _over(match: re.Match[str]) -> str:
     above, below = match[1].strip(), match[2].strip()
-    return f" {above}/{below} " if above.isdigit() and below.isdigit() else f" {above} ÷ {below} "
+    return f" {above}/{below} " if above.isdigit() and below in _READ_AS_FRACTION else f" {above} ÷ {below} "

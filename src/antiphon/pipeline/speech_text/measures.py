@@ -90,7 +90,7 @@ class Measures:
             ),
             (re.compile(rf"{number}\s?(?P<unit>{_any_of(self._units)})(?![\w^])"), self._measure),
             (re.compile(fraction), self._fraction),
-            (re.compile(rf"{number}{scale}"), self._scaled),
+            (re.compile(rf"{number}{scale}"), self._large),
         ]
 
     def _currency(self, code: str) -> Forms:
@@ -157,8 +157,15 @@ class Measures:
         name = _UNITS[unit.replace("^2", "²").replace("^3", "³")]
         return self._with_noun(match["number"], self._units[unit], self._gender(name))
 
+    def _large(self, match: re.Match[str]) -> str | None:
+        # "3B" is a flat more often than three billion.
+        if match.groupdict().get("letter") not in (None, "k", "M") and not self._numbers.parts(match["number"])[1]:
+            return None
+        return self._scaled(match)
+
     def _scaled(self, match: re.Match[str]) -> str:
-        exponent, forms = self._language.scales[_scale(match) or ""]
+        scale = _scale(match) or ""
+        exponent, forms = self._language.scales[scale]
         one = self._numbers.is_one(match["number"])
         if one and exponent == 3 and self._language.code != "en":
             return forms[0]  # "mille", not "un mille"
@@ -169,8 +176,10 @@ class Measures:
         language, numbers = self._language, self._numbers
         whole, above, below = match["whole"], int(match["above"]), int(match["below"])
         forms = language.fractions.get(below)
-        if forms is None or not 0 < above < below:
+        if not 0 < above <= below or (forms is None and whole is not None) or match.group() in language.words:
             return None
+        if forms is None or above == below:
+            return f"{numbers.cardinal(above)} {language.signs['of']} {numbers.cardinal(below)}"
         if (above, below) == (1, 2):
             after_digit = "" if language.code == "de" else " "  # "zweieinhalb"
             said = f"{numbers.read(whole)}{after_digit}{language.and_half}" if whole else language.one_half

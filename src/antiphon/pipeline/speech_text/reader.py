@@ -37,6 +37,7 @@ class Reader:
             *_characters(),
             *codes.address_rules(),
             *self._minus(),
+            *self._times_apart(),
             *dates.rules(),
             *codes.number_rules(),
             *self._ranges(),
@@ -73,6 +74,13 @@ class Reader:
         return [
             (minus, lambda _: f"{self._sign('-')} "),
             (re.compile(r"(?<=[0-9]) ?− ?(?=[0-9])"), lambda _: f" {self._sign('-')} "),
+        ]
+
+    def _times_apart(self) -> list[Rule]:
+        to = f" {self._sign('–')} "
+        return [
+            (re.compile(r"(?<=[0-9]:[0-5][0-9])\s?[-–—]\s?(?=[0-9])"), lambda _: to),
+            (re.compile(r"(?<![\w.,/:-])([0-9]{1,2})\s?[-–—]\s?(?=[0-9:]{1,5}\s?[ap]\.?m\b)"), lambda _: [1, to]),
         ]
 
     def _ranges(self) -> list[Rule]:

@@ -20,7 +20,7 @@ DUTCH = Language(
         "→": "naar",
         "√": "wortel van", "∞": "oneindig", "^": "tot de macht", "²": "kwadraat", "³": "tot de derde",
         "©": "copyright", "π": "pi",
-        "over": "gedeeld door", "dash": "streepje", "version": "versie",
+        "over": "gedeeld door", "dash": "streepje", "of": "van", "version": "versie",
     },
     words={
         "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "d.w.z.": "dat wil zeggen", "enz.": "enzovoort",
@@ -53,7 +53,7 @@ DUTCH = Language(
     money_with_cents="{money} {cents}",
     fractions={
         2: ("half", "halve"), 3: ("derde", "derde"), 4: ("kwart", "kwart"), 5: ("vijfde", "vijfde"),
-        6: ("zesde", "zesde"), 8: ("achtste", "achtste"), 10: ("tiende", "tiende"), 100: ("honderdste", "honderdste"),
+        6: ("zesde", "zesde"), 8: ("achtste", "achtste"),
     },
     one_half="een half",
     and_half="en een half",

@@ -17,10 +17,11 @@ ENGLISH = Language(
         "_": "underscore", "#": "hashtag", "№": "number", "°": "degrees", "§": "section", "→": "to",
         "√": "square root of", "∞": "infinity",
         "^": "to the power of", "²": "squared", "³": "cubed", "©": "copyright", "π": "pi", "over": "over",
-        "dash": "dash",
+        "dash": "dash", "of": "out of",
         "version": "version",
     },
     words={
+        "24/7": "twenty-four seven", "9/11": "nine eleven", "C#": "C sharp", "C++": "C plus plus",
         "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "vs": "versus",
         "approx.": "approximately", "cf.": "compare", "w/o": "without", "w/": "with", "and/or": "and or",
         "Jr.": "Junior",
@@ -60,8 +61,7 @@ ENGLISH = Language(
     fractions={
         2: ("half", "halves"), 3: ("third", "thirds"), 4: ("quarter", "quarters"), 5: ("fifth", "fifths"),
         6: ("sixth", "sixths"), 7: ("seventh", "sevenths"), 8: ("eighth", "eighths"), 9: ("ninth", "ninths"),
-        10: ("tenth", "tenths"), 16: ("sixteenth", "sixteenths"), 32: ("thirty-second", "thirty-seconds"),
-        100: ("hundredth", "hundredths"),
+        16: ("sixteenth", "sixteenths"), 32: ("thirty-second", "thirty-seconds"),
     },
     one_half="one half",
     and_half="and a half",

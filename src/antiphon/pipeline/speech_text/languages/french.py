@@ -18,7 +18,7 @@ FRENCH = Language(
         ".": "point", "_": "tiret bas", "#": "hashtag", "№": "numéro", "°": "degrés", "§": "paragraphe", "→": "vers",
         "√": "racine de", "∞": "l'infini", "^": "puissance", "²": "au carré", "³": "au cube", "©": "copyright",
         "π": "pi", "over": "sur",
-        "dash": "tiret", "version": "version",
+        "dash": "tiret", "of": "sur", "version": "version",
     },
     words={
         "p. ex.": "par exemple", "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "etc.": "et cetera",
@@ -50,8 +50,7 @@ FRENCH = Language(
     money_with_cents="{money} {cents}",
     fractions={
         2: ("demi", "demis"), 3: ("tiers", "tiers"), 4: ("quart", "quarts"), 5: ("cinquième", "cinquièmes"),
-        6: ("sixième", "sixièmes"), 8: ("huitième", "huitièmes"), 10: ("dixième", "dixièmes"),
-        100: ("centième", "centièmes"),
+        6: ("sixième", "sixièmes"), 8: ("huitième", "huitièmes"),
     },
     one_half="un demi",
     and_half="et demi",

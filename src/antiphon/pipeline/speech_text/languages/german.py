@@ -17,7 +17,7 @@ GERMAN = Language(
         ".": "Punkt", "_": "Unterstrich", "#": "Hashtag", "№": "Nummer", "°": "Grad", "§": "Paragraf", "→": "nach",
         "√": "Wurzel aus", "∞": "unendlich", "^": "hoch", "²": "zum Quadrat", "³": "hoch drei", "©": "Copyright",
         "π": "Pi",
-        "over": "durch", "dash": "Strich", "version": "Version",
+        "over": "durch", "dash": "Strich", "of": "von", "version": "Version",
     },
     words={
         "z. B.": "zum Beispiel", "z.B.": "zum Beispiel", "d. h.": "das heißt", "d.h.": "das heißt",
@@ -52,8 +52,7 @@ GERMAN = Language(
     money_with_cents="{money} {cents}",
     fractions={
         2: ("Halb", "Halbe"), 3: ("Drittel", "Drittel"), 4: ("Viertel", "Viertel"), 5: ("Fünftel", "Fünftel"),
-        6: ("Sechstel", "Sechstel"), 8: ("Achtel", "Achtel"), 10: ("Zehntel", "Zehntel"),
-        100: ("Hundertstel", "Hundertstel"),
+        6: ("Sechstel", "Sechstel"), 8: ("Achtel", "Achtel"),
     },
     one_half="ein halb",
     and_half="einhalb",

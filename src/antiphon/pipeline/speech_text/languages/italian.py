@@ -17,7 +17,7 @@ ITALIAN = Language(
         ".": "punto", "_": "trattino basso", "#": "cancelletto", "№": "numero", "°": "gradi", "§": "paragrafo",
         "→": "a", "√": "radice di", "∞": "infinito", "^": "alla", "²": "al quadrato", "³": "al cubo",
         "©": "copyright", "π": "pi greco", "over": "su",
-        "dash": "trattino", "version": "versione",
+        "dash": "trattino", "of": "su", "version": "versione",
     },
     words={
         "ad es.": "ad esempio", "p. es.": "per esempio", "p.es.": "per esempio", "ecc.": "eccetera",
@@ -50,7 +50,7 @@ ITALIAN = Language(
     money_with_cents="{money} e {cents}",
     fractions={
         2: ("mezzo", "mezzi"), 3: ("terzo", "terzi"), 4: ("quarto", "quarti"), 5: ("quinto", "quinti"),
-        6: ("sesto", "sesti"), 8: ("ottavo", "ottavi"), 10: ("decimo", "decimi"), 100: ("centesimo", "centesimi"),
+        6: ("sesto", "sesti"), 8: ("ottavo", "ottavi"),
     },
     one_half="un mezzo",
     and_half="e mezzo",

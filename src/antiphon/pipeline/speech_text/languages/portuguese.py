@@ -18,7 +18,7 @@ PORTUGUESE = Language(
         ".": "ponto", "_": "sublinhado", "#": "cardinal", "№": "número", "°": "graus", "§": "parágrafo", "→": "para",
         "√": "raiz de", "∞": "infinito", "^": "elevado a", "²": "ao quadrado", "³": "ao cubo", "©": "copyright",
         "π": "pi", "over": "sobre",
-        "dash": "hífen", "version": "versão",
+        "dash": "hífen", "of": "de", "version": "versão",
     },
     words={
         "p. ex.": "por exemplo", "p.ex.": "por exemplo", "etc.": "et cetera", "aprox.": "aproximadamente",
@@ -49,7 +49,7 @@ PORTUGUESE = Language(
     money_with_cents="{money} e {cents} {unit}",
     fractions={
         2: ("meio", "meios"), 3: ("terço", "terços"), 4: ("quarto", "quartos"), 5: ("quinto", "quintos"),
-        6: ("sexto", "sextos"), 8: ("oitavo", "oitavos"), 10: ("décimo", "décimos"), 100: ("centésimo", "centésimos"),
+        6: ("sexto", "sextos"), 8: ("oitavo", "oitavos"),
     },
     one_half="um meio",
     and_half="e meio",

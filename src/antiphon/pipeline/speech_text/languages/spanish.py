@@ -17,7 +17,7 @@ SPANISH = Language(
         ".": "punto", "_": "guion bajo", "#": "almohadilla", "№": "número", "°": "grados", "§": "párrafo", "→": "a",
         "√": "raíz de", "∞": "infinito", "^": "elevado a", "²": "al cuadrado", "³": "al cubo", "©": "copyright",
         "π": "pi", "over": "sobre",
-        "dash": "guion", "version": "versión",
+        "dash": "guion", "of": "de", "version": "versión",
     },
     words={
         "p. ej.": "por ejemplo", "p.ej.": "por ejemplo", "etc.": "etcétera", "aprox.": "aproximadamente",
@@ -49,7 +49,7 @@ SPANISH = Language(
     money_with_cents="{money} con {cents}",
     fractions={
         2: ("medio", "medios"), 3: ("tercio", "tercios"), 4: ("cuarto", "cuartos"), 5: ("quinto", "quintos"),
-        6: ("sexto", "sextos"), 8: ("octavo", "octavos"), 10: ("décimo", "décimos"), 100: ("centésimo", "centésimos"),
+        6: ("sexto", "sextos"), 8: ("octavo", "octavos"),
     },
     one_half="un medio",
     and_half="y medio",
