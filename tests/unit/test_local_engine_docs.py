@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.config import load_configuration
+from antiphon.config import ConfigError, load_configuration
 from tests import wheel_models
 from tests.unit.config_files import forget_settings
 from tests.unit.test_engine_docs import PAGES, documented, options_type, shown
@@ -43,4 +43,8 @@ def test_the_examples_are_right(page: Path, tmp_path: Path, monkeypatch: pytest.
     for number, example in enumerate(examples):
         file = tmp_path / f"{number}.yaml"
         file.write_text(example)
-        assert load_configuration(file).settings.pipelines
+        try:
+            assert load_configuration(file).settings.pipelines
+        except ConfigError as error:
+            # Files of the reader's machine are not here.
+            assert all("no such file or directory" in problem.message for problem in error.problems), error.problems
