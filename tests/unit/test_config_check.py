@@ -223,3 +223,47 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(ConfigError, match=r"absent\.yaml: cannot be read: No such file"):
         load_configuration(Path("absent.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("log: debug", "1:6: log: must be a mapping, like log: {level: …}"),
+        ("pipelines: [a]", "1:12: pipelines: must be a mapping"),
+        ("pipelines: {a: b}", "1:16: pipelines.a: must be a mapping, like a: {vad: …}"),
+        ("webrtc: {udp_ports: 50000}", '1:21: webrtc.udp_ports: must be text: write it in quotes, "50000"'),
+        (
+            "pipelines: {a: {turn_detection: {type: server_vad, eagerness: high}}}",
+            "1:52: pipelines.a.turn_detection.eagerness: there is no such setting with type: server_vad",
+        ),
+        (
+            "pipelines: {a: {turn_detection: {type: semantic_vad, treshold: 0.5}}}",
+            "1:54: pipelines.a.turn_detection.treshold: there is no such setting; did you mean 'threshold'?",
+        ),
+        ("pipelines:\n\ta: {}", "2:1: a tab stands here; YAML is indented with spaces"),
+        (
+            "pipelines: {a: {llm: {model: file:/no/such.gguf}}}",
+            "1:30: pipelines.a.llm.model: /no/such.gguf: no such file or directory",
+        ),
+        (
+            "pipelines: {a: {llm: {engine: llamacpp, options: {model: ./no.gguf}}}}",
+            "1:58: pipelines.a.llm.options.model: no.gguf: no such file or directory",
+        ),
+        (
+            "pipelines: {a: {llm: {model: 'hf:nowhere'}}}",
+            "1:30: pipelines.a.llm.model: 'hf:nowhere' is not of the form hf:owner/repo[@revision][/path]",
+        ),
+    ],
+)
+def test_mistakes_of_beginners_are_told_in_words_for_them(tmp_path: Path, text: str, said: str) -> None:
+    assert problems(tmp_path, text) == [f"antiphon.yaml:{said}"]
+
+
+def test_an_unknown_model_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, "pipelines: {a: {transcription: {model: whisper-tinyen}}}")
+    assert told.startswith("antiphon.yaml:1:40: pipelines.a.transcription.model: unknown model 'whisper-tinyen'")
+    assert told.endswith("did you mean 'whisper-tiny.en'?")
+    (tmp_path / "a.gguf").write_bytes(b"")
+    loaded(tmp_path, f"pipelines: {{a: {{llm: {{model: 'file:{tmp_path}/a.gguf'}}}}}}")
+    loaded(tmp_path, "pipelines: {a: {llm: {model: hf:owner/repo/a.gguf}, transcription: {model: hf:owner/repo}}}")
+    loaded(tmp_path, "pipelines: {a: {llm: {engine: openai-chat, model: whatever}}}")

@@ -104,6 +104,8 @@ def parse_document(source: bytes, file: Path) -> Document:
         raise DocumentError("is not UTF-8 text") from error
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.context, error.problem) if part)
+        if "'\\t'" in what:
+            what = "a tab stands here; YAML is indented with spaces"
         raise DocumentError(what, _mark(error.problem_mark)) from error
     except yaml.YAMLError as error:
         raise DocumentError(str(error)) from error

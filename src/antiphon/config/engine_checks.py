@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -31,8 +32,11 @@ from antiphon.engines.base import (
     Voice,
     VoiceActivityDetector,
 )
+from antiphon.engines.model_files import is_path
 from antiphon.engines.registry import engine_names, find_engine
 from antiphon.engines.secrets import Secret
+from antiphon.models import CATALOG, ModelError, resolve
+from antiphon.models.catalog import FileSource
 from antiphon.pipeline.voices import voice_names
 from antiphon.relay.settings import UpstreamSettings
 
@@ -165,6 +169,25 @@ def _check_options(engine: type[Engine], options: Mapping[str, Any], path: KeyPa
             secret.read()
         except EngineError as error:
             yield Finding((*places.get(name, path), name), error.message)
+    if "model" in kind.model_fields and not engine.remote:
+        for name in engine.models_for(options):
+            option = next((key for key, value in options.items() if value == name), "model")
+            yield from _check_model(engine, name, (*places.get(option, path), option))
+
+
+def _check_model(engine: type[Engine], name: str, path: KeyPath) -> Iterator[Finding]:
+    """Tell of a model that there cannot be: a file that is not there, a reference that is none, or an unknown name
+    where the engine takes those of the catalog."""
+    file = Path(name).expanduser() if is_path(name) else None
+    if file is None and (engine.required_models or name.startswith(("file:", "hf:"))):
+        try:
+            source = resolve(name).sources[0]
+        except ModelError as error:
+            yield Finding(path, error.message, nearest(name, CATALOG))
+            return
+        file = source.path if isinstance(source, FileSource) else None
+    if file is not None and not file.exists():
+        yield Finding(path, f"{file}: no such file or directory")
 
 
 def _secrets(options: BaseModel) -> Iterator[tuple[str, Secret]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,9 +83,20 @@ def read_mistake(raw: Any, mistake: Any, names: Iterable[str] | None = None) -> 
     path = _path_in(raw, mistake["loc"])
     kind, message, near, about_key = mistake["type"], mistake["msg"].removeprefix("Value error, "), None, False
     if kind == "extra_forbidden":
-        message = "there is no such setting"
-        near = nearest(path[-1], _file_names(names_at(path[:-1])) if names is None else names)
+        known = _file_names(names_at(path[:-1])) if names is None else list(names)
+        if path[-1] in known:  # of another of the types that may stand there
+            message = f"there is no such setting with type: {mistake['loc'][-2]}"
+        else:
+            message = "there is no such setting"
+            near = nearest(path[-1], known)
         about_key = True
+    elif kind in ("dict_type", "model_type", "model_attributes_type"):
+        message = "must be a mapping"
+        example = next(iter(names_at(path)), None)
+        if example is not None and path and isinstance(path[-1], str):
+            message += f", like {path[-1]}: {{{example}: …}}"
+    elif kind == "string_type" and isinstance(mistake["input"], (int, float)):
+        message = f"must be text: write it in quotes, {json.dumps(str(mistake['input']))}"
     elif kind == "missing":
         message = "is missing"
     elif kind == "string_pattern_mismatch" and mistake["loc"][-1] == "[key]":
