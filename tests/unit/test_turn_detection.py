@@ -90,7 +90,7 @@ def test_semantic_closes_at_once_when_the_classifier_is_sure() -> None:
 
 @pytest.mark.parametrize(
     ("eagerness", "probability", "silence_ms"),
-    [("high", 0.7, 900), ("medium", 0.99, 200), ("auto", 0.7, 1200), ("low", 0.99, 900), ("low", 0.7, 2500)],
+    [("high", 0.7, 1000), ("medium", 0.99, 200), ("auto", 0.7, 1200), ("low", 0.99, 900), ("low", 0.7, 2500)],
 )
 def test_semantic_waits_longer_the_less_sure_it_is(eagerness: str, probability: float, silence_ms: int) -> None:
     detector = TurnDetector(SemanticVad(eagerness=eagerness))  # type: ignore[arg-type]
