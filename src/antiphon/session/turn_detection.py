@@ -41,8 +41,8 @@ _PATIENCE = {
     "high": _Patience(0, 1000, 2000),
 }
 """By eagerness. The longest are OpenAI's (Realtime guide); from 900 ms they outlast pauses inside sentences, most of
-which are shorter than 800 ms (1000 ms also those of 800 ms with a soft sound beside them: one cut in seven less). So low
-waits for those even where the classifier is sure, and sometimes wrong."""
+which are shorter than 800 ms, and from 1000 ms also those with a soft sound beside them. So low waits for those even
+where the classifier is sure, and sometimes wrong."""
 
 
 _NEVER_MS = 1 << 40
