@@ -164,4 +164,7 @@ class Dates:
         said = (partly if minutes else full).format(h=h, m=m)
         if groups.get("s"):
             said = f"{said} {language.signs['&']} {self._numbers.cardinal(int(groups['s']))}"
-        return f"{said} {groups['half'].upper()}.M." if groups.get("half") else said
+        if not groups.get("half"):
+            return said
+        stop = "" if match.string[match.end() : match.end() + 1] == "." else "."
+        return f"{said} {groups['half'].upper()}.M{stop}"

@@ -147,7 +147,7 @@ class Reader:
             return re.compile(rf"\s?{re.escape(sign)}\s?"), lambda _: f" {said[sign]} "
 
         def between(signs: str, words: str, left: str = r"[\w)\]]", right: str = r"[\w(\[]") -> Rule:
-            return re.compile(rf"(?<={left})\s?{signs}\s?(?={right})"), lambda _: f" {words} "
+            return re.compile(rf"(?<={left})\s{{0,3}}{signs}\s{{0,3}}(?={right})"), lambda _: f" {words} "
 
         return [
             between("/", said["over"], r"[0-9)]", r"[0-9(]"),
