@@ -148,3 +148,34 @@ async def test_close_tells_what_runs_that_it_is_not_wanted() -> None:
     with pytest.raises(EngineError) as error:
         await job
     assert error.value.code == "closed"
+
+
+async def test_what_runs_is_stopped_from_outside(workers: Workers) -> None:
+    begun, stopped = threading.Event(), threading.Event()
+
+    def work(cancellation: Cancellation) -> None:
+        with cancellation.stopping(stopped.set):
+            begun.set()
+            assert stopped.wait(30)
+        cancellation.check()
+
+    job = asyncio.create_task(workers.run(work))
+    await until(begun.is_set)
+    assert not stopped.is_set()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await until(lambda: workers.load().running == 0)
+    assert stopped.is_set()
+
+
+def test_stopping_what_was_cancelled_before_and_after() -> None:
+    cancellation, calls = Cancellation(), list[str]()
+    with cancellation.stopping(lambda: calls.append("early")):
+        pass
+    cancellation.cancel()
+    assert calls == []
+    with cancellation.stopping(lambda: calls.append("late")):
+        assert calls == ["late"]
+    with pytest.raises(JobCancelled):
+        cancellation.check()

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import onnxruntime
 from kokoro_onnx import Kokoro
 from pydantic import BaseModel, ConfigDict
 
@@ -33,12 +32,13 @@ from antiphon.engines.base import (
 from antiphon.engines.model_files import find_model
 from antiphon.engines.options import read_options
 from antiphon.engines.phrases import phrases, trim
-from antiphon.engines.workers import Cancellation, Workers
+from antiphon.engines.stoppable_session import StoppableSession
+from antiphon.engines.workers import Cancellation, JobCancelled, Workers
 
 _log = logging.getLogger(__name__)
 
 _MOST_CHARACTERS = 100
-"""Longest text given to the model at once: about 6 s of speech, 2 s of one core's work that cannot be cancelled."""
+"""Longest text given to the model at once: about 6 s of speech, 2 s of one core's work, which is waited for."""
 
 _SLOWEST, _FASTEST = 0.5, 2.0
 """What kokoro-onnx takes."""
@@ -146,7 +146,7 @@ class KokoroSynthesizer(Synthesizer):
         if silent and any(map(str.isalnum, text)):
             _log.warning("no speech for %d characters, read as %s", len(text), reader)
 
-    def _speak(self, voice: str, phrase: str, speed: float, reader: str, _: Cancellation) -> Samples:
+    def _speak(self, voice: str, phrase: str, speed: float, reader: str, cancellation: Cancellation) -> Samples:
         """Return the speech of one clause without the silence around it; empty when it has nothing to read."""
         if self._kokoro is None:
             raise EngineError("the engine is closed", code="closed")
@@ -156,20 +156,18 @@ class KokoroSynthesizer(Synthesizer):
             phonemes = " ".join(self._kokoro.tokenizer.phonemize(phrase, reader).split())
             if not any(map(str.isalnum, phonemes)):
                 return np.zeros(0, np.float32)
-            samples, _rate = self._kokoro.create(phonemes, voice, speed, is_phonemes=True)
+            with self._kokoro.sess.stopped_by(cancellation):
+                samples, _rate = self._kokoro.create(phonemes, voice, speed, is_phonemes=True)
+        except JobCancelled:
+            raise
         except Exception as error:  # ONNX Runtime's, eSpeak NG's and the package's errors have no common base
             raise EngineError(f"kokoro failed: {error}") from error
         return trim(np.clip(np.asarray(samples, np.float32), -1, 1), self.sample_rate, phrase.rstrip(), speed)
 
 
 def _load(model: Path, voices: Path, cores: int) -> Kokoro:
-    threads = onnxruntime.SessionOptions()
-    threads.intra_op_num_threads, threads.inter_op_num_threads = cores, 1
-    # Waiting threads that spin take the cores from other engines.
-    threads.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    threads.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(model), threads, providers=["CPUExecutionProvider"])
+        session = StoppableSession(model, threads=cores)
     except Exception as error:  # ONNX Runtime's errors have no base of their own
         raise EngineError(f"kokoro: {model} is not an ONNX model: {error}", code="model_missing") from error
     if not {given.name for given in session.get_inputs()} >= _INPUTS:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-import onnxruntime
 from piper import PiperVoice, SynthesisConfig
 from piper.config import PhonemeType, PiperConfig
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -37,12 +36,13 @@ from antiphon.engines.base import (
 from antiphon.engines.model_files import find_model, is_path
 from antiphon.engines.options import read_options
 from antiphon.engines.phrases import phrases, trim
-from antiphon.engines.workers import Cancellation, Workers
+from antiphon.engines.stoppable_session import StoppableSession
+from antiphon.engines.workers import Cancellation, JobCancelled, Workers
 
 _RATE = 24_000
 
 _MOST_CHARACTERS = 250
-"""Longest text given to a voice at once: about 17 s of speech, 1 s of one core's work that cannot be cancelled."""
+"""Longest text read at once: about 17 s of speech."""
 
 _INPUTS = {"input", "input_lengths", "scales"}
 
@@ -83,6 +83,7 @@ class PiperOptions(BaseModel):
 @dataclass(frozen=True, slots=True)
 class _Speaker:
     model: PiperVoice
+    session: StoppableSession
     number: int | None
     length_scale: float
     about: Voice
@@ -171,12 +172,15 @@ class PiperSynthesizer(Synthesizer):
         except Exception as error:  # each language has a reader of its own
             raise EngineError(f"the Piper voice {voice} could not read the text: {error}") from error
 
-    def _speak(self, voice: str, phonemes: list[str], end: str, speed: float, _: Cancellation) -> Samples:
+    def _speak(self, voice: str, phonemes: list[str], end: str, speed: float, cancellation: Cancellation) -> Samples:
         """Return the speech of one sentence, with the pause after it that `end`, its last words, asks for."""
         speaker = self._speakers[voice]
         how = SynthesisConfig(speaker_id=speaker.number, length_scale=speaker.length_scale / speed)
         try:
-            spoken = speaker.model.phoneme_ids_to_audio(speaker.model.phonemes_to_ids(phonemes), how)
+            with speaker.session.stopped_by(cancellation):
+                spoken = speaker.model.phoneme_ids_to_audio(speaker.model.phonemes_to_ids(phonemes), how)
+        except JobCancelled:
+            raise
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise EngineError(f"the Piper voice {voice} failed: {error}") from error
         samples = np.clip(np.atleast_1d(np.asarray(spoken, np.float32)), -1, 1)
@@ -191,14 +195,15 @@ def _is_file(model: str) -> bool:
 
 
 def _load_speakers(options: PiperOptions, models: ModelPaths) -> dict[str, _Speaker]:
-    loaded: dict[str, tuple[PiperVoice, dict[str, Any]]] = {}
+    loaded: dict[str, tuple[PiperVoice, StoppableSession, dict[str, Any]]] = {}
     speakers = {}
     for name, voice in options.voices.items():
         if voice.model not in loaded:
             loaded[voice.model] = _load_voice(*_files(voice.model, models))
-        model, settings = loaded[voice.model]
+        model, session, settings = loaded[voice.model]
         scale = model.config.length_scale if voice.length_scale is None else voice.length_scale
-        speakers[name] = _Speaker(model, _number(name, voice, model.config), scale, _describe(name, voice, settings))
+        number = _number(name, voice, model.config)
+        speakers[name] = _Speaker(model, session, number, scale, _describe(name, voice, settings))
     return speakers
 
 
@@ -224,14 +229,11 @@ def _files(name: str, models: ModelPaths) -> tuple[Path, Path]:
     return path, settings
 
 
-def _load_voice(path: Path, settings_path: Path) -> tuple[PiperVoice, dict[str, Any]]:
-    threads = onnxruntime.SessionOptions()
-    threads.intra_op_num_threads = threads.inter_op_num_threads = 1
-    threads.log_severity_level = 3
+def _load_voice(path: Path, settings_path: Path) -> tuple[PiperVoice, StoppableSession, dict[str, Any]]:
     try:
         settings = json.loads(settings_path.read_text(encoding="utf-8"))
         config = PiperConfig.from_dict(settings)
-        session = onnxruntime.InferenceSession(str(path), threads, providers=["CPUExecutionProvider"])
+        session = StoppableSession(path, threads=1)
     except Exception as error:  # neither ONNX Runtime nor Piper's settings have errors of their own
         detail = f"{type(error).__name__}: {error}"
         raise EngineError(f"piper: {path} is not a Piper voice: {detail}", code="model_missing") from error
@@ -252,7 +254,7 @@ def _load_voice(path: Path, settings_path: Path) -> tuple[PiperVoice, dict[str, 
             f"piper: {path} needs more packages: {error}. Try: pip install 'piper-tts[{language}]'",
             code="missing_package",
         ) from error
-    return model, settings
+    return model, session, settings
 
 
 def _number(name: str, voice: PiperVoiceOptions, config: PiperConfig) -> int | None:

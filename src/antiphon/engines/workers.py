@@ -6,7 +6,8 @@ import asyncio
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -26,10 +27,31 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._stop: Callable[[], None] | None = None
 
     def cancel(self) -> None:
         """Ask the job to stop."""
-        self._event.set()
+        with self._lock:
+            self._event.set()
+            if self._stop is not None:
+                self._stop()
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call `stop`, from the thread that cancels, when the job should stop within this block; at once if it should.
+
+        `stop` must be quick, and what it stops will have to raise; see `check`.
+        """
+        with self._lock:
+            self._stop = stop
+            if self._event.is_set():
+                stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stop = None
 
     @property
     def cancelled(self) -> bool:
