@@ -242,6 +242,13 @@ def test_a_file_that_is_not_there() -> None:
         ),
         ("pipelines:\n\ta: {}", "2:1: a tab stands here; YAML is indented with spaces"),
         (
+            "instructions: You know this: bicycles.",
+            "1:28: ': ' cannot stand here; quote the text that has it, or mend the indentation",
+        ),
+        ("port: 80\nlog: {level: debug", "2:6: what begins here does not end: a bracket or a quote is missing"),
+        ("api_keys: [", "1:12: what begins here does not end: a bracket or a quote is missing"),
+        ('instructions: "Hello\n', "1:15: what begins here does not end: a bracket or a quote is missing"),
+        (
             "pipelines: {a: {llm: {model: file:/no/such.gguf}}}",
             "1:30: pipelines.a.llm.model: /no/such.gguf: no such file or directory",
         ),

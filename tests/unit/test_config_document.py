@@ -67,8 +67,8 @@ def test_keys_that_come_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "what", "mark"),
     [
-        ("a: [1", "expected ',' or ']'", Mark(1, 6)),
-        ("a: 1\n b: 2", "mapping values are not allowed", Mark(2, 3)),
+        ("a: [1", "does not end", Mark(1, 4)),
+        ("a: 1\n b: 2", "': ' cannot stand here", Mark(2, 3)),
         ("a: &x 1\nb: *x", "anchors", Mark(1, 4)),
         ("a: *x", "anchors", Mark(1, 4)),
         ("a: !!python/object/apply:os.system [id]", "tags", Mark(1, 4)),
@@ -97,7 +97,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_document(large)
 
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
+# Line and paragraph separators, U+2028 and U+2029, end lines in the parser's YAML 1.1; they are in no configuration.
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=12)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-1e6, 1e6, allow_nan=False) | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),

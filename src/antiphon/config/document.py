@@ -103,10 +103,7 @@ def parse_document(source: bytes, file: Path) -> Document:
     except UnicodeDecodeError as error:
         raise DocumentError("is not UTF-8 text") from error
     except yaml.MarkedYAMLError as error:
-        what = " ".join(part for part in (error.context, error.problem) if part)
-        if "'\\t'" in what:
-            what = "a tab stands here; YAML is indented with spaces"
-        raise DocumentError(what, _mark(error.problem_mark)) from error
+        raise DocumentError(*_told(error)) from error
     except yaml.YAMLError as error:
         raise DocumentError(str(error)) from error
     reading = _Reading()
@@ -151,6 +148,28 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+_IN_PLAIN_WORDS = (
+    (r"\t", "a tab stands here; YAML is indented with spaces"),
+    (
+        "mapping values are not allowed",
+        "': ' cannot stand here; quote the text that has it, or mend the indentation",
+    ),
+    ("<stream end>", "what begins here does not end: a bracket or a quote is missing"),
+    ("found unexpected end of stream", "what begins here does not end: a bracket or a quote is missing"),
+)
+"""What mistakes that are easily made are called by the parser, and what they are."""
+
+
+def _told(error: yaml.MarkedYAMLError) -> tuple[str, Mark | None]:
+    """Return what is wrong, and where."""
+    what = " ".join(part for part in (error.context, error.problem) if part)
+    for sign, words in _IN_PLAIN_WORDS:
+        if sign in what:
+            begun = error.context_mark if words.startswith("what begins") else None
+            return words, _mark(begun or error.problem_mark)
+    return what, _mark(error.problem_mark)
 
 
 class _Reading:
