@@ -110,6 +110,21 @@ async def test_a_stream_that_stalls() -> None:
     assert ends == ["CancelledError"]
 
 
+@pytest.mark.parametrize("answer", [[], ["a"]])
+async def test_signs_of_life_are_no_answer(answer: list[str]) -> None:
+    attempt, ends = attempts([*answer, *[None, 0.01] * 1000])
+    with pytest.raises(RemoteError) as error:
+        await collect(calls(first_timeout_s=0.05, retries=0), attempt)
+    assert error.value.code == "timeout"
+    assert error.value.message == "engine gave signs of life but no answer within 0.3 s"
+    assert ends == ["CancelledError"]
+
+
+async def test_an_answer_may_come_after_signs_of_life() -> None:
+    attempt, _ = attempts([*[None, 0.03] * 10, "a", *[None, 0.03] * 10, "b"])
+    assert await collect(calls(first_timeout_s=0.2), attempt) == ["a", "b"]
+
+
 async def test_the_reader_may_take_its_time() -> None:
     attempt, _ = attempts(["a", "b"])
     got = []

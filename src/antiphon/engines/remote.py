@@ -24,6 +24,9 @@ from antiphon.engines.secrets import Secret
 _WARM_UP_S = 60.0
 """How long the first call may take, in s: servers load a model when it is first asked for."""
 
+_ALIVE = 6
+"""How many times the patience for a first piece a server has that shows signs of life, such as reasoning."""
+
 _MOST_CONNECTIONS = 100
 _KEEP_ALIVE_S = 120.0
 """How long an idle connection is kept, in s: longer than most turns are apart, so that they pay for no handshake."""
@@ -109,6 +112,7 @@ class RemoteCalls:
         clock = asyncio.get_running_loop().time
         patience = first_timeout_s or self._options.first_timeout_s
         deadline = clock() + patience
+        answer_due = clock() + _ALIVE * patience
         self._running += 1
         try:
             for retry in itertools.count():
@@ -116,7 +120,7 @@ class RemoteCalls:
                     raise EngineError(f"{self._engine} is closed", code="closed")
                 begun = False
                 try:
-                    async with aclosing(self._watched(attempt(), patience, deadline)) as pieces:
+                    async with aclosing(self._watched(attempt(), patience, deadline, answer_due)) as pieces:
                         async for piece in pieces:
                             if piece is not None:
                                 begun = True
@@ -147,20 +151,24 @@ class RemoteCalls:
         return text.replace(self._key, "[key]") if self._key else text
 
     async def _watched(
-        self, pieces: AsyncGenerator[T | None, None], patience: float, deadline: float
+        self, pieces: AsyncGenerator[T | None, None], patience: float, deadline: float, answer_due: float
     ) -> AsyncGenerator[T | None, None]:
         clock = asyncio.get_running_loop().time
         begun = False
         async with aclosing(pieces):
             while True:
                 try:
-                    async with asyncio.timeout_at(deadline):
+                    async with asyncio.timeout_at(min(deadline, answer_due)):
                         piece = await anext(pieces)
                 except StopAsyncIteration:
                     return
                 except TimeoutError as error:
-                    seconds = self._options.stall_timeout_s if begun else patience
-                    verb = "did not go on" if begun else "did not begin to answer"
+                    if begun and answer_due < deadline:
+                        verb, seconds = "gave signs of life but no answer", _ALIVE * patience
+                    elif begun:
+                        verb, seconds = "did not go on", self._options.stall_timeout_s
+                    else:
+                        verb, seconds = "did not begin to answer", patience
                     raise RemoteError(f"{self._engine} {verb} within {seconds:g} s", code="timeout") from error
                 except TRANSLATED as error:
                     raise remote_error(self._engine, error) from error
@@ -168,6 +176,8 @@ class RemoteCalls:
                 yield piece
                 # What the reader took does not count: the server waits for it.
                 deadline = clock() + self._options.stall_timeout_s
+                if piece is not None:
+                    answer_due = clock() + _ALIVE * patience
 
     def explain(self, error: RemoteError, needs: str) -> EngineError:
         """Return an error for the operator, who can change the options: what to look at, and what the server said.
