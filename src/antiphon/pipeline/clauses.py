@@ -31,7 +31,7 @@ _LINKS = _set(
 _OPEN_ABBREVIATIONS = _set(
     "mr mrs ms mx dr drs prof st rev hon gen col maj capt cmdr lt sgt cpl pvt sen rep gov pres supt messrs mme mlle "
     "mt ft vs cf ca approx al resp incl excl esp hr fr sr sra sres srta dra dña bzw ggf vgl sog evtl inkl zzgl bspw "
-    "dipl sig dott ing avv dhr mevr mw bijv bv aprox env ee ej tel"
+    "dipl sig dott ing avv dhr mevr mw bijv bv aprox env ee ej tel tél mio mrd tsd"
 )
 # Abbreviations that go on only when a number follows: "No. 5", "Fig. 2", "Jan. 3".
 _NUMBERED_ABBREVIATIONS = _set(

@@ -24,16 +24,17 @@ _UNDERSCORE = re.compile(r"(?<=[^\W\d])_+(?=\w)|(?<=\w)_+(?=[^\W\d])")
 _TELEPHONES = (
     re.compile(r"(?<![\w.,])\+[0-9][0-9 ()./\u00a0-]{6,22}[0-9](?![\w-])"),
     re.compile(
-        r"(?<![\w.,+-])(?:\([0-9]{2,5}\) ?|0[0-9]{1,5}[ /-]|[0-9]{3}[-. ])[0-9]{2,4}(?:[-. /][0-9]{2,5}){1,4}"
-        r"(?![\w-]|[.,][0-9])"
+        r"(?<![\w.,+-])(?:\([0-9]{2,5}\) ?|0[0-9]{1,5}[ /-]|(?:[0-9][-. ])?[0-9]{3}[-. ])[0-9]{2,4}"
+        r"(?:[-. /][0-9]{2,5}){1,4}(?![\w-]|[.,][0-9])"
     ),
+    re.compile(r"(?<![\w.,+-])0[0-9]{2,5}[ /-][0-9]{4,9}(?![\w-]|[.,][0-9])"),
     re.compile(r"(?<![\w.,+-])[0-9]{3}-[0-9]{4}(?![\w-]|[.,][0-9])"),
     re.compile(r"(?<![\w.,+-])[0-9]{4}(?:[ -][0-9]{4}){2,4}(?![\w-]|[.,][0-9])"),  # a card
 )
 _VERSION_LETTER = re.compile(r"(?<![\w.,])[vV]\.? ?(?=[0-9]+\.[0-9])")
 _LONG = re.compile(r"(?<![\w.,])(?<![0-9][ \u00a0\u202f])(?:[0-9]{6,}|0[0-9]+)(?!\w|[.,][0-9]|:[0-9])")
 _MIXED = re.compile(
-    r"(?<![\w-])(?=[A-Za-z0-9-]{0,40}[0-9])(?=[A-Za-z0-9-]{0,40}[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?!\w)"
+    r"(?<![\w.,-])(?=[A-Za-z0-9-]{0,40}[0-9])(?=[A-Za-z0-9-]{0,40}[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?!\w)"
 )
 _LETTER_AND_DIGIT = re.compile(r"(?<=[^\W\d_])-?(?=[0-9])|(?<=[0-9])-?(?=[^\W\d_])")
 _PARTS = re.compile(r"[^\W\d_]+|[0-9]+|[.@_/+-]")
@@ -124,6 +125,8 @@ class Codes:
                 said.append(part)
             elif len(part) <= 2 and part[0] != "0":
                 said.append(self._numbers.cardinal(int(part)))
+            elif len(part) == 4 and part[:2] in ("19", "20"):
+                said.append(self._numbers.year(int(part)))
             else:
                 said.append(self._numbers.speller.digits(part))
         return " ".join(said)

@@ -60,7 +60,14 @@ class Dates:
                 (re.compile(day_month, re.IGNORECASE), self._the_day_of_month),
             ]
         if code == "de":
-            return [(re.compile(rf"{day}\. ?({months})\b{year}", re.IGNORECASE), self._german_day)]
+            return [
+                (re.compile(rf"{day}\. ?({months})\b{year}", re.IGNORECASE), self._german_day),
+                (re.compile(rf"{day}\. ?(1[0-2]|0?[1-9])\.(?![0-9])"), self._german_day),
+                (
+                    re.compile(r"(?<![\w.,])([0-9]{2,4})er(?!\w)"),
+                    lambda match: f"{self._numbers.year(int(match[1]))}er",
+                ),
+            ]
         if self._language.day == "first":
             pattern = re.compile(rf"{first}(?= (?:de )?(?:{months})\b)", re.IGNORECASE)
             return [(pattern, lambda _: self._numbers.speller.ordinal(1))]
@@ -73,7 +80,7 @@ class Dates:
         if language.code == "en":
             half = r"\s?(?P<half>[AaPp])(?:\.\s?[Mm]\.|[Mm]\b)"
             return [
-                (re.compile(rf"{hours}(?::{minutes}(?::(?P<s>[0-5][0-9]))?)?{half}"), self._time),
+                (re.compile(rf"{hours}(?:[:.]{minutes}(?::(?P<s>[0-5][0-9]))?)?{half}"), self._time),
                 (re.compile(rf"{hours}:{minutes}(?::(?P<s>[0-5][0-9]))?(?![0-9:])(?:\s?h\b)?"), self._time),
             ]
         rules: list[Rule] = [
@@ -132,8 +139,10 @@ class Dates:
             return None
         before = match.string[: match.start()]
         form = 1 if _DATIVE.search(before) else 0 if _ARTICLE.search(before) else 2
-        said = f"{self._day(int(match[1]), form)} {self._name(match[2])}"
-        return f"{said} {self._numbers.year(int(match[3]))}" if match[3] else said
+        name = self._names[int(match[2]) - 1] if match[2].isdigit() else self._name(match[2])
+        said = f"{self._day(int(match[1]), form)} {name}"
+        year = match[3] if match.lastindex == 3 else None
+        return f"{said} {self._numbers.year(int(year))}" if year else said
 
     def _is_month(self, written: str) -> bool:
         return written[0].isupper()  # "may" and "mar" are words too

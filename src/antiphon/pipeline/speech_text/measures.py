@@ -54,6 +54,13 @@ class Measures:
             power = written.replace("²", "^2").replace("³", "^3")
             self._units[power] = self._units[written]
 
+    def range_rules(self) -> list[Rule]:
+        """Return the rules for "$2-3 million", which come before the dash is read."""
+        written = self._numbers.written
+        pattern = rf"(?<!\w)({_any_of(_SIGNS)})\s?({written})\s?[-–—]\s?(?={written})"
+        to = self._language.signs["–"]
+        return [(re.compile(pattern), lambda match: f"{self._numbers.read(match[2])} {to} {match[1]}")]
+
     def rules(self) -> list[Rule]:
         """Return the rules, in order."""
         language = self._language
@@ -77,6 +84,7 @@ class Measures:
             rules += [
                 (re.compile(rf"{number}\s?¢"), lambda match: self._with_noun(match["number"], ("cent", "cents"), 1)),
                 (re.compile(r"(?<![\w.,])([0-9])['′]\s?([0-9]{1,2})(?:[\"″]|'')"), self._height),
+                (re.compile(rf"{number}[\"″](?!\w)"), self._inches),
             ]
         fraction = (
             r"(?<![\w.,/])(?:(?P<whole>[0-9]+) )?(?P<above>[0-9]{1,3})/(?P<below>[0-9]{1,3})(?![\w/]|[.,][0-9])"
@@ -88,7 +96,10 @@ class Measures:
                 re.compile(rf"{number}\s?(?P<sign>[%‰])"),
                 lambda match: f"{self._numbers.read(match['number'])} {language.signs[match['sign']]}",
             ),
-            (re.compile(rf"{number}\s?(?P<unit>{_any_of(self._units)})(?![\w^])"), self._measure),
+            (
+                re.compile(rf"{number}\s?(?P<unit>{_any_of(self._units)})(?![\w^])(?P<per>/(?=[^\W\d_]))?"),
+                self._measure,
+            ),
             (re.compile(fraction), self._fraction),
             (re.compile(rf"{number}{scale}"), self._large),
         ]
@@ -155,7 +166,8 @@ class Measures:
     def _measure(self, match: re.Match[str]) -> str:
         unit = match["unit"]
         name = _UNITS[unit.replace("^2", "²").replace("^3", "³")]
-        return self._with_noun(match["number"], self._units[unit], self._gender(name))
+        said = self._with_noun(match["number"], self._units[unit], self._gender(name))
+        return f"{said} {self._language.signs['per']} " if match["per"] else said
 
     def _large(self, match: re.Match[str]) -> str | None:
         # "3B" is a flat more often than three billion.
@@ -176,6 +188,8 @@ class Measures:
         language, numbers = self._language, self._numbers
         whole, above, below = match["whole"], int(match["above"]), int(match["below"])
         forms = language.fractions.get(below)
+        if forms is None and whole is None and above + below == 100:
+            return f"{numbers.cardinal(above)} {numbers.cardinal(below)}"  # "80/20"
         if not 0 < above <= below or (forms is None and whole is not None) or match.group() in language.words:
             return None
         if forms is None or above == below:
@@ -187,6 +201,12 @@ class Measures:
             said = f"{numbers.cardinal(above, 1)} {forms[above != 1]}"
             said = f"{numbers.read(whole)} {language.signs['&']} {said}" if whole else said
         return f"{said} {self._units[match['unit']][whole is not None]}" if match["unit"] else said
+
+    def _inches(self, match: re.Match[str]) -> str | None:
+        quote = match.string.rfind('"', 0, match.start())
+        if quote >= 0 and not match.string[max(quote - 1, 0) : quote].strip("( "):
+            return None  # the end of a quotation
+        return f"{self._numbers.read(match['number'])} inch"  # what follows is measured: "a 6-inch screen"
 
     def _height(self, match: re.Match[str]) -> str:
         feet, inches = int(match[1]), int(match[2])

@@ -27,10 +27,11 @@ class Numbers:
     def __init__(self, language: Language) -> None:
         self.speller = Speller(language.code, language.cardinals, language.ordinals, years=bool(language.years))
         self._language = language
-        self._group = re.compile(
-            f"[{'.' if language.decimal == ',' else ','}{_SPACES}{' ' * language.groups_by_space}]"
-        )
-        group, decimal = self._group.pattern, re.escape(language.decimal)
+        mark = "." if language.decimal == "," else ","
+        # A plain space groups thousands in some languages, and before three zeros in all.
+        space = " " if language.groups_by_space else " (?=000(?![0-9]))"
+        group, decimal = f"(?:[{mark}{_SPACES}]|{space})", re.escape(language.decimal)
+        self._group = re.compile(f"[{mark}{_SPACES} ]")
         # In a language with decimal commas, "3.14" is what was copied from elsewhere: nothing is grouped by two.
         other = r"|[0-9]+\.[0-9]+(?![.,]?[0-9])" if language.decimal == "," else ""
         grouped = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+(?![0-9]|{group}[0-9])(?:{decimal}[0-9]+)?"

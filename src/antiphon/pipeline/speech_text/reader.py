@@ -32,6 +32,7 @@ class Reader:
     def __init__(self, language: Language) -> None:
         self.language = language
         self._numbers = Numbers(language)
+        measures = Measures(language, self._numbers)
         codes, dates = Codes(language, self._numbers), Dates(language, self._numbers)
         self._rules: list[Rule] = [
             *_characters(),
@@ -40,8 +41,9 @@ class Reader:
             *self._times_apart(),
             *dates.rules(),
             *codes.number_rules(),
+            *measures.range_rules(),
             *self._ranges(),
-            *Measures(language, self._numbers).rules(),
+            *measures.rules(),
             *self._abbreviations(),
             *self._ordinals(),
             *self._powers(),
@@ -49,8 +51,8 @@ class Reader:
             *dates.year_rules(),
             *self._signs(),
             (re.compile(r"(?<![\w.,])[.,](?=[0-9])"), lambda _: f"{language.point} "),
-            (re.compile(rf"(?<![0-9]){self._numbers.written}"), lambda match: f" {self._number(match)} "),
-            (re.compile(r"[0-9]+"), lambda match: f" {self._numbers.speller.digits(match.group())} "),
+            (re.compile(rf"(?<![0-9]){self._numbers.written}"), lambda match: _apart(match, self._number(match))),
+            (re.compile(r"[0-9]+"), lambda match: _apart(match, self._numbers.speller.digits(match.group()))),
             (re.compile(r"\s+(?=[,.;:!?…)])|(?<=\()\s+"), lambda _: ""),
             (re.compile(r"(\s)\s+"), lambda _: [1]),
         ]
@@ -80,26 +82,30 @@ class Reader:
         to = f" {self._sign('–')} "
         return [
             (re.compile(r"(?<=[0-9]:[0-5][0-9])\s?[-–—]\s?(?=[0-9])"), lambda _: to),
-            (re.compile(r"(?<![\w.,/:-])([0-9]{1,2})\s?[-–—]\s?(?=[0-9:]{1,5}\s?[ap]\.?m\b)"), lambda _: [1, to]),
+            (
+                re.compile(r"(?<![\w.,/:-])([0-9]{1,2})\s?[-–—]\s?(?=[0-9:.]{1,5}\s?(?:[ap]\.?m|Uhr|uur|h)\b)"),
+                lambda _: [1, to],
+            ),
         ]
 
     def _ranges(self) -> list[Rule]:
         to = f" {self._sign('–')} "
+        hyphen = rf"(?<![\w.,/-])([$€£]?{self._numbers.written})\s?-\s?(?=([$€£]?[0-9]+))(?![0-9.,]*-)"
         return [
             (re.compile(r"(?<=[0-9]) - (?=[0-9]+(?:[.,][0-9]+)? =)"), lambda _: f" {self._sign('-')} "),
             (re.compile(r"(?<=[0-9%€$£°CFmg.])\s?[–—]\s?(?=[$€£]?[0-9])"), lambda _: to),
-            (
-                re.compile(rf"(?<![\w.,/-])([$€£]?{self._numbers.written})\s?-\s?(?=[$€£]?[0-9])(?![0-9.,]*-)"),
-                lambda match: [1, to],
-            ),
+            (re.compile(hyphen), lambda match: [1, to if _is_range(match[1], match[2]) else " "]),
             (re.compile(r"(?<=\.M\.)\s?[–—-]\s?"), lambda _: to),
             (re.compile(r"(?<![\w.,:])([0-9]+):(?=[0-9]+(?![0-9:]))"), lambda match: [1, f" {self._sign(':')} "]),
+            (re.compile(r"(?<![\w.,/])((?:19|20)[0-9]{2})/(?=[0-9]{2}(?![\w/]|[.,][0-9]))"), lambda _: [1, " "]),
+            (re.compile(r"(?:(?<=[\s(])|\A)\+(?=[$€£]?[0-9])"), lambda _: f"{self._sign('+')} "),
         ]
 
     def _abbreviations(self) -> list[Rule]:
         language = self.language
 
         def rule(said: dict[str, str], after: str) -> Rule:
+            said = {word[0].upper() + word[1:]: words[0].upper() + words[1:] for word, words in said.items()} | said
             written = "|".join(
                 re.escape(word).replace(r"\ ", r"[ \u00a0\u202f]?") for word in sorted(said, key=len, reverse=True)
             )
@@ -173,6 +179,21 @@ class Reader:
             (re.compile(r"(?<=[\w.])@(?=\w)|(?<=\s)@(?=\s)"), lambda _: f" {said['@']} "),
             (_GREEK_LETTER, lambda match: f" {_GREEK[match.group()]} "),
         ]
+
+
+def _apart(match: re.Match[str], words: str) -> str:
+    """Return words with a space where they would run into others."""
+    before = match.string[match.start() - 1 : match.start()].isalnum()
+    after = match.string[match.end() : match.end() + 1].isalnum()
+    return f"{' ' * before}{words}{' ' * after}"
+
+
+def _is_range(low: str, high: str) -> bool:
+    """Whether what stands between two numbers is "from-to": "5-10", "3-2", "2024-25", but not "747-8"."""
+    low, high = low.lstrip("$€£"), high.lstrip("$€£")
+    whole = re.split("[.,]", low)[0]
+    short = len(whole) <= 2 and len(high) <= 2
+    return short or len(whole) < len(high) or (len(whole) == len(high) and whole <= high) or len(whole) == 4
 
 
 def _characters() -> list[Rule]:

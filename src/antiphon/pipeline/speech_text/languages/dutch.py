@@ -20,7 +20,7 @@ DUTCH = Language(
         "→": "naar",
         "√": "wortel van", "∞": "oneindig", "^": "tot de macht", "²": "kwadraat", "³": "tot de derde",
         "©": "copyright", "π": "pi",
-        "over": "gedeeld door", "dash": "streepje", "of": "van", "version": "versie",
+        "over": "gedeeld door", "dash": "streepje", "of": "van", "per": "per", "version": "versie",
     },
     words={
         "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "d.w.z.": "dat wil zeggen", "enz.": "enzovoort",

@@ -18,7 +18,7 @@ FRENCH = Language(
         ".": "point", "_": "tiret bas", "#": "hashtag", "№": "numéro", "°": "degrés", "§": "paragraphe", "→": "vers",
         "√": "racine de", "∞": "l'infini", "^": "puissance", "²": "au carré", "³": "au cube", "©": "copyright",
         "π": "pi", "over": "sur",
-        "dash": "tiret", "of": "sur", "version": "version",
+        "dash": "tiret", "of": "sur", "per": "par", "version": "version",
     },
     words={
         "p. ex.": "par exemple", "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "etc.": "et cetera",

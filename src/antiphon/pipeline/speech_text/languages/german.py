@@ -17,7 +17,7 @@ GERMAN = Language(
         ".": "Punkt", "_": "Unterstrich", "#": "Hashtag", "№": "Nummer", "°": "Grad", "§": "Paragraf", "→": "nach",
         "√": "Wurzel aus", "∞": "unendlich", "^": "hoch", "²": "zum Quadrat", "³": "hoch drei", "©": "Copyright",
         "π": "Pi",
-        "over": "durch", "dash": "Strich", "of": "von", "version": "Version",
+        "over": "durch", "dash": "Strich", "of": "von", "per": "pro", "version": "Version",
     },
     words={
         "z. B.": "zum Beispiel", "z.B.": "zum Beispiel", "d. h.": "das heißt", "d.h.": "das heißt",

@@ -17,7 +17,7 @@ ITALIAN = Language(
         ".": "punto", "_": "trattino basso", "#": "cancelletto", "№": "numero", "°": "gradi", "§": "paragrafo",
         "→": "a", "√": "radice di", "∞": "infinito", "^": "alla", "²": "al quadrato", "³": "al cubo",
         "©": "copyright", "π": "pi greco", "over": "su",
-        "dash": "trattino", "of": "su", "version": "versione",
+        "dash": "trattino", "of": "su", "per": "per", "version": "versione",
     },
     words={
         "ad es.": "ad esempio", "p. es.": "per esempio", "p.es.": "per esempio", "ecc.": "eccetera",

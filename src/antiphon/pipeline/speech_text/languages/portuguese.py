@@ -18,7 +18,7 @@ PORTUGUESE = Language(
         ".": "ponto", "_": "sublinhado", "#": "cardinal", "№": "número", "°": "graus", "§": "parágrafo", "→": "para",
         "√": "raiz de", "∞": "infinito", "^": "elevado a", "²": "ao quadrado", "³": "ao cubo", "©": "copyright",
         "π": "pi", "over": "sobre",
-        "dash": "hífen", "of": "de", "version": "versão",
+        "dash": "hífen", "of": "de", "per": "por", "version": "versão",
     },
     words={
         "p. ex.": "por exemplo", "p.ex.": "por exemplo", "etc.": "et cetera", "aprox.": "aproximadamente",

@@ -17,7 +17,7 @@ SPANISH = Language(
         ".": "punto", "_": "guion bajo", "#": "almohadilla", "№": "número", "°": "grados", "§": "párrafo", "→": "a",
         "√": "raíz de", "∞": "infinito", "^": "elevado a", "²": "al cuadrado", "³": "al cubo", "©": "copyright",
         "π": "pi", "over": "sobre",
-        "dash": "guion", "of": "de", "version": "versión",
+        "dash": "guion", "of": "de", "per": "por", "version": "versión",
     },
     words={
         "p. ej.": "por ejemplo", "p.ej.": "por ejemplo", "etc.": "etcétera", "aprox.": "aproximadamente",
