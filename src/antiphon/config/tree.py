@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from antiphon.config.document import KeyPath
 from antiphon.config.settings import Settings
+from antiphon.engines.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Setting:
 def all_settings(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[Setting]:
     """Tell of every setting, groups before what is in them."""
     for name, info in model.model_fields.items():
-        inner = _models(info.annotation)
+        inner = [kind for kind in _models(info.annotation) if kind is not Secret]  # which is one value, wherever it is
         here = (*path, name)
         yield Setting(here, " ".join((info.description or "").split()), _default(info), bool(inner))
         below = (*here, "*") if _is_mapping(info.annotation) else here
