@@ -73,7 +73,8 @@ class Traced:
         return self.ends[-1] if self.ends else 0
 
     def _end(self, begin: int, end: int) -> int:
-        return self.ends[end - 1] if end > begin else self._start(begin)
+        last = self.ends[end - 1] if end else 0
+        return last if end > begin else max(last, self._start(begin))  # nothing, between two characters
 
     def add(self, text: str, source: Traced) -> Traced:
         """Return it with new characters at its end, which say `source`."""
