@@ -79,6 +79,18 @@ def test_a_number_lasts_as_long_as_its_words() -> None:
     assert ends.count(5) / len(ends) == pytest.approx(len(" three dollars and fourteen cents") / length, abs=0.01)
 
 
+def test_a_number_that_the_synthesizer_reads_lasts_longer_than_its_digits() -> None:
+    text = "In 1999 we met"
+    audio = ClauseAudio(Clause(text, 0, len(text)), Traced.of(text), 0.065)
+    audio.add(loud(3000))  # 100 samples for each of 10 letters and spaces, and 500 for each digit
+    audio.finish()
+    assert [audio.text_end(played) for played in (199, 200, 2299, 2300, 2599, 2600, 3000)] == [0, 2, 2, 7, 7, 10, 14]
+    chinese = ClauseAudio(Clause("3天", 0, 2), Traced.of("3天"), 0.065)
+    chinese.add(loud(200))
+    chinese.finish()
+    assert [chinese.text_end(played) for played in (99, 100, 200)] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("text", "ends"),
     [

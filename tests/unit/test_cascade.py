@@ -234,6 +234,20 @@ async def test_markup_and_reasoning_are_not_spoken() -> None:
     assert speech_of(events)[-1].text_end == len(text_of(events))
 
 
+class EnglishVoice(ScriptedSynthesizer):
+    voices = (Voice("one", "", ("en",)),)
+
+
+async def test_numbers_are_spoken_as_words_and_written_as_they_were() -> None:
+    voice = EnglishVoice()
+    events = await reply("It costs $", "3", ".14 now, e", ".g. at 7:30", ".", Finish("stop"), voice=voice)
+    assert text_of(events) == "It costs $3.14 now, e.g. at 7:30."
+    assert voice.said == ["It costs three dollars and fourteen cents now,", "for example at seven thirty."]
+    ends = {event.text_end for event in speech_of(events)}
+    assert ends <= {0, 2, 8, 14, 20, 24, 27, 33}
+    assert max(ends) == 33
+
+
 async def test_how_it_is_spoken_is_passed_on() -> None:
     voice = ScriptedSynthesizer()
     asked = ReplyRequest(request(priority=Priority.DRAFT).generation, "audio", "one", 0.5, "de")

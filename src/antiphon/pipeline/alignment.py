@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
+from itertools import accumulate
 
 import numpy as np
 
@@ -14,33 +15,37 @@ from antiphon.pipeline.speech_text.traced import Traced
 AUDIBLE = 104
 """The smallest magnitude of a sample that counts as speech, not pause: -50 dBFS."""
 
+_DIGIT_LETTERS = 5
+"""Letters that a digit is read as, about, where the synthesizer reads numbers: "1999" is "nineteen ninety-nine"."""
+
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]")
 # A word, or one character of a script without spaces.
-_WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
-)
+_WORD = re.compile(rf"{_UNSPACED.pattern}|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
 
 
 class ClauseAudio:
     """The speech of one clause while it is being made, and how far into the reply's text it gets.
 
-    The spoken characters are spread evenly over the audible part of the speech. A written word has been said when all
+    The spoken letters are spread evenly over the audible part of the speech. A written word has been said when all
     of the words that it is read as have been; markup that is not said goes with the word after it. Until the speech's
     whole length is known, it is estimated.
 
     Args:
         clause: what is written.
         spoken: what is said of it.
-        pace: seconds per spoken character, for the estimate.
+        pace: seconds per letter, for the estimate.
     """
 
     def __init__(self, clause: Clause, spoken: Traced, pace: float) -> None:
         self._clause = clause
-        self._length = len(spoken.text)
-        self._words: list[tuple[int, int]] = []  # spoken characters at the end of each word, and where it ends
+        digit = 1 if _UNSPACED.search(spoken.text) else _DIGIT_LETTERS
+        letters = list(accumulate((digit if character.isdigit() else 1 for character in spoken.text), initial=0))
+        self._length = letters[-1]
+        self._words: list[tuple[int, int]] = []  # letters said at the end of each word, and where it ends
         for word in _WORD.finditer(clause.text):
             said = bisect.bisect_left(spoken.starts, word.end())
             if said and spoken.ends[said - 1] > word.start():
-                self._words.append((said, word.end()))
+                self._words.append((letters[said], word.end()))
         self._expected = round(self._length * pace * SPEECH_RATE)
         self._made = 0
         self._first: int | None = None
@@ -63,7 +68,7 @@ class ClauseAudio:
 
     @property
     def pace(self) -> float | None:
-        """Seconds per spoken character; None until it is finished, and when nothing was audible."""
+        """Seconds per letter; None until it is finished, and when nothing was audible."""
         if not self._finished or self._first is None:
             return None
         return (self._last - self._first) / SPEECH_RATE / self._length

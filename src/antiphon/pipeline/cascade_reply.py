@@ -51,7 +51,7 @@ MOST_CLAUSES_AHEAD = 4
 """Clauses that wait for the synthesizer at most."""
 
 _PACE = 0.065
-"""Seconds of speech per spoken character of English at speed 1, until a clause of the reply has been measured."""
+"""Seconds of speech per spoken letter of English at speed 1, until a clause of the reply has been measured."""
 
 T = TypeVar("T")
 
