@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.pipeline.clauses import ClauseSplitter
+from antiphon.pipeline.reasoning import ReasoningFilter
+from antiphon.pipeline.speech_text.languages import LANGUAGES
+from antiphon.pipeline.speech_text.reader import Reader
 from antiphon.pipeline.spoken_text import spoken_text
+
+ENGLISH = Reader(LANGUAGES["en"])
 
 
 @pytest.mark.parametrize(
@@ -90,3 +95,26 @@ def test_code_over_many_clauses_is_never_spoken() -> None:
     text = "Try this.\n```js\nlet secret = 'never. Said';\n// A comment. And more\n```\nThat is all."
     clauses = splitter.feed(text) + splitter.flush()
     assert " ".join(filter(None, (spoken_text(clause.text).text for clause in clauses))) == "Try this. That is all."
+
+
+WRITTEN = (
+    "Hello there, Dr. Smith paid $3.14 at 7:30, e.g. on 2026-11-21. <think>Hm. 5</think> See "
+    "**[the docs](http://a.b/c)**. Then:\n1. One\n| 1 | 2 |\n|---|---|\n```py\nx = 1. Y\n```\n"
+    "So $x^2 = 9$, and \\[ a\nb \\] end… z. B. 3. Mai 😀 你好，世界。3天"
+)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1), st.integers(0, len(WRITTEN)))
+def test_what_is_said_does_not_depend_on_the_pieces(sizes: list[int], start: int) -> None:
+    def said(pieces: list[str]) -> list[str]:
+        reasoning, splitter = ReasoningFilter(), ClauseSplitter()
+        clauses = [clause for piece in pieces for clause in splitter.feed(reasoning.feed(piece))]
+        clauses += [*splitter.feed(reasoning.flush()), *splitter.flush()]
+        return [spoken_text(clause.text, ENGLISH).text for clause in clauses]
+
+    text, pieces, position = WRITTEN[start:], list[str](), 0
+    while position < len(text):
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(text[position : position + size])
+        position += size
+    assert said(pieces) == said([text])
