@@ -26,6 +26,7 @@ from antiphon.engines.stand_in import StandInTurnClassifier, StandInVad
 from antiphon.pipeline.cascade import Cascade
 from antiphon.pipeline.direct import Direct
 from antiphon.pipeline.reply import Pipeline
+from antiphon.server.served_pipeline import ServedPipeline
 from tests.remote_servers import MODEL, NoModels, stand_ins
 from tests.serving import serving_here
 
@@ -92,6 +93,7 @@ async def serving_pipeline(pipeline: Cascade | Direct) -> AsyncIterator[str]:
         async with serving_here() as server:
             assert server.service.models is not None
             served = server.service.models.default
+            assert isinstance(served, ServedPipeline)
 
             async def load(on_ready: Callable[[str], None] | None = None) -> Pipeline:
                 return pipeline
