@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tests.remote_servers import KEY, MODEL
 from tests.serving import serving
 
-Kind = Literal["engines here", "engines elsewhere", "a model that hears and speaks"]
+Kind = Literal["engines here", "engines elsewhere", "a model that hears and speaks", "a server elsewhere"]
 
-KINDS: tuple[Kind, ...] = ("engines here", "engines elsewhere", "a model that hears and speaks")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Options = Mapping[str, Any]
 
@@ -40,6 +40,11 @@ def serving_pipeline(kind: Kind, llm: Options | None = None, tts: Options | None
             }
             yield held.enter_context(serving("stand-in", environment=environment)).ws_url
             return
+        if kind == "a server elsewhere":
+            elsewhere = held.enter_context(serving_pipeline("engines here", llm, tts))
+            upstream = {"base_url": elsewhere.removesuffix("/realtime")}
+            yield held.enter_context(_configured({"antiphon-stand-in": {"upstream": upstream}}))
+            return
         url = held.enter_context(_model_server({"llm": llm, "tts": tts}))
         place = {"base_url": f"{url}/v1", "model": MODEL, "api_key": {"env": "REMOTE_KEY"}}
         pipeline: dict[str, Any] = (
@@ -51,11 +56,17 @@ def serving_pipeline(kind: Kind, llm: Options | None = None, tts: Options | None
             if kind == "engines elsewhere"
             else {"speech": {"engine": "openai-audio-chat", **place, "voices": ["low", "high"]}}
         )
-        # JSON is YAML.
-        file = Path(held.enter_context(TemporaryDirectory())) / "antiphon.yaml"
-        file.write_text(json.dumps({"pipelines": {"antiphon-stand-in": pipeline}}))
-        arguments = ["--config", str(file)]
-        yield held.enter_context(serving("stand-in", arguments, {"REMOTE_KEY": KEY})).ws_url
+        yield held.enter_context(_configured({"antiphon-stand-in": pipeline}))
+
+
+@contextmanager
+def _configured(pipelines: Options) -> Iterator[str]:
+    """Serve these pipelines and yield the WebSocket URL."""
+    with TemporaryDirectory() as directory:
+        file = Path(directory) / "antiphon.yaml"
+        file.write_text(json.dumps({"pipelines": pipelines}))  # JSON is YAML
+        with serving("stand-in", ["--config", str(file)], {"REMOTE_KEY": KEY}) as server:
+            yield server.ws_url
 
 
 @contextmanager

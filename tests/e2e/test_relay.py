@@ -153,12 +153,6 @@ async def test_a_transcription_session(relay: LocalServer) -> None:
         assert completed["transcript"].startswith("Utterance of")
 
 
-async def test_16_khz_is_not_offered(relay: LocalServer) -> None:
-    url = relay.ws_url.replace("/v1/realtime", "/realtime?input_rate=16000")
-    async with connect(url, close_timeout=0.5) as client, asyncio.timeout(20):
-        assert json.loads(await client.recv())["error"]["param"] == "input_rate"
-
-
 # --- keys, secrets, places, ends -------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.protocol.frames import server_event
+from antiphon.relay import upstream
 from tests.calling import Caller, calling
 from tests.conformance.audio import tone
 from tests.conformance.frames import validate_server_event
@@ -92,8 +93,8 @@ async def test_it_refuses(status: HTTPStatus, told: str, monkeypatch: pytest.Mon
 
 async def test_the_wrong_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPSTREAM_KEY", "sk-wrong")
-    with serving(environment={"ANTIPHON_API_KEYS": KEY}) as upstream:
-        async with in_front_of(upstream.base_url, upstream={"api_key": {"env": "UPSTREAM_KEY"}}) as server:
+    with serving(environment={"ANTIPHON_API_KEYS": KEY}) as far:
+        async with in_front_of(far.base_url, upstream={"api_key": {"env": "UPSTREAM_KEY"}}) as server:
             error, _ = await refusal(server)
             assert error["message"] == "The upstream server refused this server's key."
 
@@ -237,11 +238,11 @@ async def test_it_fails_in_the_middle_of_a_reply(behave: Behaviour, reason: str,
 async def test_it_is_killed_in_the_middle_of_a_spoken_reply(tmp_path: Path) -> None:
     file = tmp_path / "antiphon.yaml"
     file.write_text(SLOW)
-    with serving(arguments=["--config", str(file)]) as upstream:
-        async with in_front_of(upstream.base_url) as server, RealtimeClient(server.ws_url) as client:
+    with serving(arguments=["--config", str(file)]) as far:
+        async with in_front_of(far.base_url) as server, RealtimeClient(server.ws_url) as client:
             await client.speak(tone(800))
             await client.expect("response.output_audio.delta")
-            os.kill(upstream.pid, signal.SIGKILL)
+            os.kill(far.pid, signal.SIGKILL)
             events, code = await ended(client)
             assert code == 1013
             assert [event["type"] for event in events[-2:]] == ["response.done", "error"]
@@ -305,6 +306,29 @@ async def test_it_takes_nothing_any_more() -> None:
             flooding.cancel()
             await asyncio.gather(flooding, return_exceptions=True)
         assert (error["code"], error["message"]) == ("upstream_failed", "The upstream server took nothing for 0.5 s.")
+
+
+async def test_it_does_not_answer_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "PING_INTERVAL_S", 0.1)
+    monkeypatch.setattr(upstream, "PONG_TIMEOUT_S", 0.2)
+    over = asyncio.Event()
+
+    async def deaf(connection: ServerConnection) -> None:
+        await say(connection, created())
+        await asyncio.sleep(0.5)  # it answers pings for a while
+        connection.transport.pause_reading()
+        await over.wait()
+        connection.transport.abort()
+
+    async with (
+        another_server(deaf) as (url, _),
+        in_front_of(url) as server,
+        RealtimeClient(server.ws_url) as client,
+    ):
+        events, code = await ended(client)
+        over.set()
+        assert events[-1]["error"]["message"] == "The upstream server does not answer any more."
+        assert code == 1013
 
 
 async def test_a_newer_upstream() -> None:

@@ -45,13 +45,14 @@ JSON = st.recursive(
 )
 
 
-def exchange(*, plays: bool = False, instructions: str | None = None, expires_at: int = 2_000) -> Exchange:
+def exchange(*, plays: bool = False, instructions: str | None = None, expires_at: int = 2_000, **more: Any) -> Exchange:
     return Exchange(
         model="ours",
         instructions=instructions,
         expires_at=expires_at,
         same_model=lambda name: name.startswith("gpt-"),
         plays=plays,
+        **more,
     )
 
 
@@ -117,12 +118,29 @@ def test_flowing_audio_goes_up_in_the_format_of_the_session() -> None:
     assert base64.b64decode(relay.audio_to_upstream(pcm)["audio"]) == PCMU.encode(pcm)
 
 
+def test_audio_at_16_khz_goes_up_at_24() -> None:
+    relay, sound = exchange(pcm_rate=16_000), np.sin(np.arange(16_000) / 8) * 8_000
+    sent: list[Event] = []
+    for start in range(0, 16_000, 320):
+        audio = base64.b64encode(PCM_24K.encode(sound[start : start + 320].astype(np.int16))).decode()
+        sent += relay.to_upstream({"type": "input_audio_buffer.append", "audio": audio})
+    sent += relay.to_upstream({"type": "input_audio_buffer.commit"})
+    assert [frame["type"] for frame in sent[-2:]] == ["input_audio_buffer.append", "input_audio_buffer.commit"]
+    pcm = np.concatenate([PCM_24K.decode(base64.b64decode(frame["audio"])) for frame in sent[:-1]])
+    assert len(pcm) == pytest.approx(24_000, abs=2)
+    assert np.abs(pcm[100:-100] - np.sin(np.arange(24_000) / 12)[100 : len(pcm) - 100] * 8_000).max() < 200
+    for wrong in ({"audio": "?"}, {"audio": "AA=="}, {"audio": ""}, {"audio": None}, {}):
+        frame = {"type": "input_audio_buffer.append", **wrong}
+        assert relay.to_upstream(frame) == [frame], "what is no audio is for the upstream to refuse"
+
+
 # --- down ------------------------------------------------------------------------------------------------------------
 
 KINDS = [
     *("session.created", "session.updated", "response.created", "response.done", "response.output_audio.delta"),
-    *("error", "conversation.item.added", "conversation.item.done", "response.output_item.added", "response.new"),
+    *("response.output_audio.done", "conversation.item.added", "conversation.item.done", "response.output_item.added"),
     *("response.output_item.done", "response.content_part.added", "response.output_text.delta", "something.new"),
+    *("error", "response.new"),
 ]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from antiphon.relay.opening import Opening, merged, upstream_headers, upstream_url
 from antiphon.relay.settings import UpstreamSettings
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "put-antiphon-in-front-of-a-realtime-server.md"
 
 PCM = {"type": "audio/pcm", "rate": 24_000}
 
@@ -102,3 +107,24 @@ def test_what_the_client_asked_for_counts_more() -> None:
 )
 def test_merging(under: dict[str, Any], over: dict[str, Any], result: dict[str, Any]) -> None:
     assert merged(under, over) == result
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "key"),
+    [
+        ("gpt-realtime", "wss://api.openai.com/v1/realtime?model=gpt-realtime", ("Authorization", "Bearer sk")),
+        (
+            "my-deployment",
+            "wss://my-resource.openai.azure.com/openai/v1/realtime?model=my-deployment",
+            ("api-key", "sk"),
+        ),
+        ("large", "ws://10.0.0.7:8080/v1/realtime?model=large", None),
+    ],
+)
+def test_the_examples_of_the_how_to_open_what_they_say(model: str, url: str, key: tuple[str, str] | None) -> None:
+    examples = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)]
+    pipelines = [pipeline for example in examples for pipeline in example["pipelines"].values()]
+    found = next(one["upstream"] for one in pipelines if one.get("upstream", {}).get("model") == model)
+    settings = UpstreamSettings.model_validate(found)
+    assert upstream_url(settings, "realtime") == url
+    assert list(upstream_headers(settings, "sk" if settings.api_key else None).items()) == [key] * (key is not None)

@@ -109,6 +109,10 @@ def _engines(settings: Settings) -> Iterator[Check]:
             yield Check("Engines", name, "fail", error.message)
         else:
             yield Check("Engines", name, "ok", "can be loaded")
+    for name, pipeline in settings.pipelines.items():
+        if pipeline.upstream is not None:
+            detail = f"its sessions are those of {pipeline.upstream.base_url}, which is not asked here"
+            yield Check("Engines", f"{name}: upstream", "ok", detail)
 
 
 def _models(settings: Settings) -> Iterator[Check]:

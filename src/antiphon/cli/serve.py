@@ -214,7 +214,11 @@ def _greet(settings: Settings, service: Service, port: int) -> None:
     if others:
         table.add_row("Others", escape(", ".join(others)))
     engines = dict.fromkeys(engine.name for engine in engines_of(settings).values())
-    table.add_row("Engines", escape(", ".join(engines)))
+    if engines:
+        table.add_row("Engines", escape(", ".join(engines)))
+    for name, pipeline in settings.pipelines.items():
+        if pipeline.upstream is not None:
+            table.add_row("Upstream", escape(f"{name}: {pipeline.upstream.base_url}"))
     table.add_row("API keys", f"{len(settings.keys())} set" if settings.keys() else "none set: any key is accepted")
     console.print(f"\n[bold green]Antiphon {__version__} is ready.[/] Ctrl-C stops it.")
     console.print(table)

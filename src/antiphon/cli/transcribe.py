@@ -153,12 +153,14 @@ async def _load_engine() -> Transcriber:
     from antiphon.cli.models import pull_with_progress  # noqa: PLC0415
     from antiphon.config import load_configuration  # noqa: PLC0415
     from antiphon.config.resolved import pipeline_plans  # noqa: PLC0415
-    from antiphon.engines.base import EngineContext, Transcriber  # noqa: PLC0415
+    from antiphon.engines.base import EngineContext, EngineError, Transcriber  # noqa: PLC0415
     from antiphon.engines.registry import find_engine  # noqa: PLC0415
     from antiphon.models import ModelStore  # noqa: PLC0415
 
-    default = next(iter(pipeline_plans(load_configuration().settings).values()))
-    spec = default.engines["transcription"][0]
+    plans = pipeline_plans(load_configuration().settings).values()
+    spec = next((plan.engines["transcription"][0] for plan in plans if "transcription" in plan.engines), None)
+    if spec is None:
+        raise EngineError("no pipeline transcribes on this machine", code="unknown_engine")
     engine, store = find_engine(spec.name, Transcriber), ModelStore.default()
     if missing := store.missing(engine.required_models):
         pull_with_progress(store, missing)

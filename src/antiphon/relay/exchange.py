@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.audio.formats import PCM_24K, AudioFormat
+from antiphon.audio.resampling import StreamResampler
 from antiphon.protocol.errors import ProtocolError, shown
 from antiphon.protocol.frames import AudioDelta, ServerEvent, event_id_of, server_event
 from antiphon.protocol.ids import new_id, random_base62
@@ -59,6 +60,7 @@ class Exchange:
         expires_at: Unix time, s, at which this side ends the session.
         same_model: tells whether a name that the client gives means this model.
         plays: whether the transport plays the speech.
+        pcm_rate: Hz of the PCM16 in the client's appends.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Exchange:
         expires_at: int,
         same_model: Callable[[str], bool],
         plays: bool,
+        pcm_rate: int = PCM_24K.rate,
     ) -> None:
         self.open_responses = OpenResponses()
         self.input_format = PCM_24K
@@ -77,6 +80,8 @@ class Exchange:
         self._expires_at = expires_at
         self._same_model = same_model
         self._plays = plays
+        self._pcm_rate = pcm_rate
+        self._resampler = StreamResampler(pcm_rate, PCM_24K.rate) if pcm_rate != PCM_24K.rate else None
         self._output_format: Frame = PCM_24K.wire()
         self._formats: dict[str, AudioFormat] = {}
         self._interrupts = False
@@ -91,6 +96,8 @@ class Exchange:
         Raises:
             ProtocolError: it asks for another model; carries the frame's own `event_id`.
         """
+        if self._resampler is not None and frame["type"].startswith("input_audio_buffer."):
+            return self._resampled(self._resampler, frame)
         session = frame.get("session")
         if frame["type"] != "session.update" or not isinstance(session, dict):
             return [frame]
@@ -105,6 +112,23 @@ class Exchange:
         if changed.get("instructions") == "" and self._instructions is not None:
             changed["instructions"] = self._instructions
         return [{**frame, "session": changed}]
+
+    def _resampled(self, resampler: StreamResampler, frame: Frame) -> list[Frame]:
+        """Return a frame about the input buffer, with audio at the upstream's rate. What cannot be read is for the
+        upstream to refuse, as what is no PCM is for it to take."""
+        if frame["type"] != "input_audio_buffer.append":
+            self._resampler = StreamResampler(self._pcm_rate, PCM_24K.rate)
+            rest = resampler.flush()
+            committed = frame["type"] == "input_audio_buffer.commit" and rest.size
+            return [self.audio_to_upstream(rest), frame] if committed else [frame]
+        try:
+            data = base64.b64decode(frame["audio"], validate=True)
+            pcm = resampler.push(PCM_24K.decode(data))
+        except (KeyError, TypeError, ValueError):
+            return [frame]
+        if self.input_format != PCM_24K or not data:
+            return [frame]
+        return [{**frame, **self.audio_to_upstream(pcm)}] if pcm.size else []
 
     def audio_to_upstream(self, pcm: NDArray[np.int16]) -> Frame:
         """Return the frame that carries audio, int16 at the rate of `input_format`."""
@@ -186,6 +210,9 @@ class Exchange:
         elif kind in ("response.output_item.added", "response.output_item.done"):
             _text(event["response_id"])
             _check_item(event["item"])
+        elif kind == "response.output_audio.done":
+            _text(event["response_id"])
+            _text(event["item_id"])
         self.open_responses.follow(event)
         return [event]
 

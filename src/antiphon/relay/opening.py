@@ -26,6 +26,7 @@ class Opening:
         turn_detection: the configured object, None for off; "upstream" leaves the upstream's.
         asked: the `session` object that the client gave beforehand.
         plays: whether the transport plays the speech and hears what flows, as WebRTC does.
+        pcm_rate: Hz of the PCM16 that the client appends.
     """
 
     type: Literal["realtime", "transcription"]
@@ -35,6 +36,7 @@ class Opening:
     turn_detection: dict[str, Any] | Literal["upstream"] | None = "upstream"
     asked: Mapping[str, Any] | None = None
     plays: bool = False
+    pcm_rate: int = PCM_24K.rate
 
     @property
     def update(self) -> dict[str, Any] | None:

@@ -88,6 +88,7 @@ class RelaySession:
             expires_at=int(time.time() + limits.max_duration_s),
             same_model=same_model,
             plays=player is not None,
+            pcm_rate=opening.pcm_rate,
         )
 
     async def post(self, frame: dict[str, Any] | ProtocolError) -> None:

@@ -83,7 +83,7 @@ async def _refuse(websocket: WebSocket, service: Service, error: ProtocolError) 
 
 async def _serve(websocket: WebSocket, service: Service, models: ServedModels, opening: Opening, start: Start) -> None:
     try:
-        opened = await start.pipeline.open(_as_opened(start, opening), start.asked, plays=False)
+        opened = await start.pipeline.open(_as_opened(start.config, opening), start.asked, plays=False)
     except UnavailableError as refusal:
         await _refuse(websocket, service, refusal.error)
         return
@@ -131,18 +131,9 @@ def read_opening(websocket: WebSocket, models: ServedModels) -> Opening:
     )
 
 
-def _as_opened(start: Start, opening: Opening) -> SessionConfig:
-    """Return what the session starts with.
-
-    Raises:
-        ProtocolError: audio at 16 kHz is to come, which no upstream server takes.
-    """
-    config = start.config
+def _as_opened(config: SessionConfig, opening: Opening) -> SessionConfig:
     if opening.deployment is not None:
         config = replace(config, model=opening.deployment)
-    if opening.sixteen_kilohertz and start.pipeline.decides_itself:
-        message = f"The model '{start.pipeline.name}' is that of another server, which takes no PCM16 at 16 kHz."
-        raise ProtocolError(message, code="invalid_value", param="input_rate")
     return heard_at_16_khz(config) if opening.sixteen_kilohertz else config
 
 

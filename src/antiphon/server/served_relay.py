@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from antiphon.audio.formats import PCM_16K, PCM_24K
 from antiphon.config.resolved import PipelinePlan
 from antiphon.engines.base import EngineError
 from antiphon.relay.opening import Opening
@@ -66,6 +67,7 @@ class ServedRelay(ServedModel):
             turn_detection=chosen if self.has_turn_detection else "upstream",
             asked=asked,
             plays=plays,
+            pcm_rate=PCM_16K.rate if config.input.format == PCM_16K else PCM_24K.rate,
         )
         try:
             upstream = await Upstream.open(self._upstream, self._key, opening)
