@@ -276,6 +276,22 @@ async def test_it_is_stopped_between_replies() -> None:
         assert ([event["type"] for event in events], code) == (["session.created", "error"], 1013)
 
 
+async def test_its_session_is_as_long_as_it_may_be() -> None:
+    async def expires(connection: ServerConnection) -> None:
+        error = {"type": "invalid_request_error", "code": "session_expired", "message": "Your session hit the maximum."}
+        told = {**error, "param": None, "event_id": None}
+        await say(connection, created(), server_event("error", error=told))
+
+    async with (
+        another_server(expires) as (url, _),
+        in_front_of(url) as server,
+        RealtimeClient(server.ws_url) as client,
+    ):
+        events, code = await ended(client)
+        assert ([event["type"] for event in events], code) == (["session.created", "error"], 1001)
+        assert events[-1]["error"]["code"] == "session_expired"
+
+
 async def test_it_takes_nothing_any_more() -> None:
     over = asyncio.Event()
 

@@ -210,6 +210,8 @@ def test_the_schema_takes_the_init_file(validator: jsonschema.Draft202012Validat
         "pipelines: {a: {turn_detection: {type: semantic}}}",
         "pipelines: {a: {drafts: some}}",
         "pipelines: {a: {limits: {max_item: 5}}}",
+        "pipelines: {a: {upstream: {base_url: http://x, modle: y}}}",
+        "pipelines: {a: {upstream: {base_url: http://x, api_key: sk-secret}}}",
     ],
 )
 def test_the_schema_refuses_what_is_wrong(text: str, validator: jsonschema.Draft202012Validator) -> None:
@@ -222,6 +224,7 @@ def test_the_schema_refuses_what_is_wrong(text: str, validator: jsonschema.Draft
         "pipelines: {a: {llm: {words: 3}, turn: off, transcription: off, speech: openai-audio-chat}}",
         "pipelines: {a: {llm: [stand-in-llm, {engine: stand-in-llm, options: {words: 3}, cores: 1}]}}",
         "pipelines: {a: {turn_detection: off}}",
+        "pipelines: {a: {upstream: {base_url: http://x, recording: {directory: there}}}}",
         "engines: {preset: stand-in, llm: stand-in-llm}",
         "api_keys: [{file: key}]",
     ],

@@ -121,6 +121,17 @@ def test_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data["pipelines"]["a"]["limits"]["max_responses"] == 3
 
 
+def test_an_upstream_is_shown_without_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST", "sk-very-secret")
+    upstream = "{base_url: http://x/v1, api_key: {env: FIRST}, headers: {X-Tenant: t, X-Token: sk-very-secret}}"
+    told = show(loaded(tmp_path, f"pipelines: {{a: {{upstream: {upstream}}}}}"))
+    assert "sk-very-secret" not in told
+    (shown,) = yaml.safe_load(told)["pipelines"].values()
+    assert shown["upstream"]["api_key"] == {"env": "FIRST"}
+    assert shown["upstream"]["headers"] == {"X-Tenant": "t", "X-Token": MASK}
+    assert (shown["instructions"], "llm" in shown) == (None, False)
+
+
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("port: 1\n")

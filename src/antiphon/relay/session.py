@@ -80,6 +80,7 @@ class RelaySession:
         self._recording = recording
         self._recorder: Recorder | None = None
         self._turns = RelayedTurns(self._observer)
+        self._expired_there = False
         self._inbox: Inbox[_Message, None] = Inbox(limits.inbox_bytes)
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._exchange = Exchange(
@@ -143,6 +144,7 @@ class RelaySession:
         if event["type"] == "error":
             _log.info("error of the upstream", error=event["error"], told=bool(told))
             self._observer.client_error(UPSTREAM_ERROR)
+            self._expired_there = event["error"].get("code") == "session_expired"
         for one in told:
             await self._tell(one)
         if self._exchange.interrupts(event):
@@ -206,10 +208,14 @@ class RelaySession:
                 message = f"Your session hit the maximum duration of {minutes:g} minutes."
                 await self._tell(error_event(ProtocolError(message, code="session_expired")))
         elif isinstance(failure, UpstreamError):
+            for event in self._exchange.failed(failure.error):
+                await self._tell(event)
+            if self._expired_there:
+                self.end_reason = "expired"  # of which the client has heard
+                return
             self.end_reason = failure.reason
             _log.error("upstream failed", reason=failure.error.message, detail=failure.detail)
-            for event in (*self._exchange.failed(failure.error), error_event(failure.error)):
-                await self._tell(event)
+            await self._tell(error_event(failure.error))
 
     async def _leave(self) -> None:
         if self.end_reason in ("upstream_unavailable", "upstream_failed", None):

@@ -231,7 +231,7 @@ async def _connected(settings: UpstreamSettings, key: str | None, opening: Openi
     except ssl.SSLError as error:
         message = "There is no secure connection to the upstream server."
         raise UpstreamError(message, detail=str(error), retry_after_s=30) from error
-    except OSError as error:
+    except (OSError, ImportError) as error:  # ImportError: a SOCKS proxy, without the package for it
         raise UpstreamError("The upstream server cannot be reached.", detail=str(error)) from error
     except (InvalidHandshake, WebSocketException, EOFError, ValueError) as error:
         message = "The upstream server is no Realtime server."
