@@ -118,7 +118,7 @@ def test_a_language_model_that_is_not_there(tmp_path: Path) -> None:
     code, said = fails(
         ["--engines", "embedded", "--llm", str(tmp_path / "absent.gguf")], {"ANTIPHON_HOME": str(tmp_path)}
     )
-    assert code == 1
+    assert code == 2
     assert "absent.gguf" in said
 
 
