@@ -1,8 +1,8 @@
 """A server for remote engines to talk to: OpenAI's HTTP API and ElevenLabs', made of our own engines, with faults.
 
 Run as a program (`python -m tests.remote_servers '{"llm": {"words": 400}}'`) it serves stand-in engines, with these
-options of the language model, a `fault` and a `port`, in a process that can be killed. It prints its URL, and ends with
-its standard input.
+options of the language model, a `fault` and a `port`, in a process that can be killed; with `"preset": "embedded"` it
+serves the embedded models. It prints its URL, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -46,8 +46,12 @@ from antiphon.engines.base import (
     Transcriber,
     Usage,
 )
+from antiphon.engines.hibari import HibariSynthesizer
+from antiphon.engines.llamacpp import LlamaCppModel
 from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer, StandInTranscriber
 from antiphon.engines.wav import wav_file
+from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.models import ModelStore
 
 MODEL = "remote-model"
 KEY = "a-very-secret-key"
@@ -525,9 +529,22 @@ async def eventually(what: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def _embedded() -> tuple[LanguageModel, Transcriber, Synthesizer]:
+    context = EngineContext(ModelStore.default())
+    engines = (
+        await LlamaCppModel.load(context),
+        await WhisperTranscriber.load(context),
+        await HibariSynthesizer.load(context),
+    )
+    for engine in engines:
+        await engine.warm_up()
+    return engines
+
+
 async def _main() -> None:
     options = json.loads(sys.argv[1]) if sys.argv[1:] else {}
-    engines = await stand_ins(options.get("tts"), **options.get("llm", {}))
+    embedded = options.get("preset") == "embedded"
+    engines = await (_embedded() if embedded else stand_ins(options.get("tts"), **options.get("llm", {})))
     async with remote_server(*engines, port=options.get("port", 0)) as remote:
         remote.fault = Fault(**options["fault"]) if "fault" in options else None
         print(remote.url, flush=True)

@@ -1,4 +1,8 @@
-"""The kinds of pipelines that the protocol is tested on: a client must not notice which one it talks to."""
+"""The kinds of pipelines that the protocol is tested on: a client must not notice which one it talks to.
+
+As a program (`python -m tests.conformance.pipelines "engines elsewhere"`) it serves the embedded models in a pipeline
+of that kind, whose drafts are full, prints the URL, and ends with its standard input.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from typing import Any, Literal, get_args
 from tests.remote_servers import KEY, MODEL
 from tests.serving import serving
 
+Preset = Literal["stand-in", "embedded"]
+
 Kind = Literal["engines here", "engines elsewhere", "a model that hears and speaks", "a server elsewhere"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -28,8 +34,10 @@ SLOW_ENVIRONMENT = {"ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps(SLOW)}
 
 
 @contextmanager
-def serving_pipeline(kind: Kind, llm: Options | None = None, tts: Options | None = None) -> Iterator[str]:
-    """Serve stand-in engines with these options, in a pipeline of this kind; yield the WebSocket URL."""
+def serving_pipeline(
+    kind: Kind, llm: Options | None = None, tts: Options | None = None, preset: Preset = "stand-in"
+) -> Iterator[str]:
+    """Serve engines of a preset with these options, in a pipeline of this kind; yield the WebSocket URL."""
     llm, tts = llm or {}, tts or {}
     with ExitStack() as held:
         environment = {}
@@ -38,14 +46,14 @@ def serving_pipeline(kind: Kind, llm: Options | None = None, tts: Options | None
                 "ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps(llm),
                 "ANTIPHON_ENGINES__TTS__OPTIONS": json.dumps(tts),
             }
-            yield held.enter_context(serving("stand-in", environment=environment)).ws_url
+            yield held.enter_context(serving(preset, environment=environment)).ws_url
             return
         if kind == "a server elsewhere":
-            elsewhere = held.enter_context(serving_pipeline("engines here", llm, tts))
+            elsewhere = held.enter_context(serving_pipeline("engines here", llm, tts, preset))
             upstream = {"base_url": elsewhere.removesuffix("/realtime")}
-            yield held.enter_context(_configured({"antiphon-stand-in": {"upstream": upstream}}))
+            yield held.enter_context(_configured({"upstream": upstream}, preset))
             return
-        url = held.enter_context(_model_server({"llm": llm, "tts": tts}))
+        url = held.enter_context(_model_server({"llm": llm, "tts": tts, "preset": preset}))
         place = {"base_url": f"{url}/v1", "model": MODEL, "api_key": {"env": "REMOTE_KEY"}}
         pipeline: dict[str, Any] = (
             {
@@ -56,16 +64,20 @@ def serving_pipeline(kind: Kind, llm: Options | None = None, tts: Options | None
             if kind == "engines elsewhere"
             else {"speech": {"engine": "openai-audio-chat", **place, "voices": ["low", "high"]}}
         )
-        yield held.enter_context(_configured({"antiphon-stand-in": pipeline}))
+        if preset == "embedded":
+            pipeline["drafts"] = "full"
+            if "speech" in pipeline:
+                pipeline["speech"]["voices"] = ["heart"]
+        yield held.enter_context(_configured(pipeline, preset))
 
 
 @contextmanager
-def _configured(pipelines: Options) -> Iterator[str]:
-    """Serve these pipelines and yield the WebSocket URL."""
+def _configured(pipeline: Options, preset: Preset) -> Iterator[str]:
+    """Serve a pipeline and yield the WebSocket URL."""
     with TemporaryDirectory() as directory:
         file = Path(directory) / "antiphon.yaml"
-        file.write_text(json.dumps({"pipelines": pipelines}))  # JSON is YAML
-        with serving("stand-in", ["--config", str(file)], {"REMOTE_KEY": KEY}) as server:
+        file.write_text(json.dumps({"pipelines": {f"antiphon-{preset}": pipeline}}))  # JSON is YAML
+        with serving(preset, ["--config", str(file)], {"REMOTE_KEY": KEY}) as server:
             yield server.ws_url
 
 
@@ -85,3 +97,9 @@ def _model_server(options: Options) -> Iterator[str]:
     finally:
         process.kill()
         process.communicate()
+
+
+if __name__ == "__main__":
+    with serving_pipeline(sys.argv[1], preset="embedded") as served:  # type: ignore[arg-type]
+        print(served.replace("ws:", "http:").removesuffix("/v1/realtime"), flush=True)
+        sys.stdin.read()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from antiphon.bench.corpus import SHIPPED
+from tests.conformance.pipelines import KINDS, Kind, serving_pipeline
 from tests.serving import ServerProcess
 
 pytestmark = pytest.mark.realtime
@@ -69,6 +70,17 @@ def test_latency_by_both_transports(one_recording: Path) -> None:
         (turn,) = configuration["each"]
         assert (turn["status"], turn["cuts"]) == ("completed", 0)
         assert 0 < turn["end_to_stopped"] < turn["end_to_audio"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_latency_of_every_kind_of_pipeline(kind: Kind, one_recording: Path) -> None:
+    with serving_pipeline(kind) as url:
+        server = url.replace("ws:", "http:").removesuffix("/v1/realtime")
+        found = results("latency", "--url", server, "--turns", "1", "--recordings", str(one_recording))
+    (configuration,) = found["configurations"]
+    (turn,) = configuration["each"]
+    assert (turn["status"], turn["cuts"]) == ("completed", 0)
+    assert 0 <= turn["stopped_to_audio"] < turn["end_to_audio"]
 
 
 def test_a_call_that_is_refused_is_told_in_one_line(stand_in_server: ServerProcess) -> None:
