@@ -26,6 +26,7 @@ class Counted(StandInSynthesizer):
     told: ClassVar[list[str]] = []
     numbers: ClassVar[Any] = itertools.count()
     gate: ClassVar[asyncio.Event | None] = None
+    cold: ClassVar[bool] = False
 
     @classmethod
     async def load(cls, context: EngineContext) -> Self:
@@ -45,6 +46,8 @@ class Counted(StandInSynthesizer):
 
     async def warm_up(self) -> None:
         self.told.append(f"warm {self.label}")
+        if self.cold:
+            raise EngineError(f"{self.label} is not ready")
 
     async def close(self) -> None:
         self.told.append(f"close {self.label}")
@@ -61,6 +64,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(Counted, "told", [])
     monkeypatch.setattr(Counted, "gate", None)
+    monkeypatch.setattr(Counted, "cold", False)
     return Counted.told
 
 
@@ -135,6 +139,23 @@ async def test_failures_are_told_together_and_hold_nothing(pool: EnginePool, tol
     with pytest.raises(EngineError):
         await pool.hold([key(404)])
     assert told == ["load 404"]  # anew: it may be mended by now
+
+
+async def test_a_failed_warm_up_is_tried_again(
+    pool: EnginePool, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.idle_s = {key(1): 3600}
+    monkeypatch.setattr(Counted, "cold", True)
+    await pool.hold([key(1)])
+    for outcome in await asyncio.gather(pool.warm_up(key(1)), pool.warm_up(key(1)), return_exceptions=True):
+        assert isinstance(outcome, EngineError)
+    assert told == ["load 1", "warm 1"]
+    pool.release([key(1)])
+    monkeypatch.setattr(Counted, "cold", False)  # its server is there again
+    await pool.hold([key(1)])
+    await pool.warm_up(key(1))
+    await pool.warm_up(key(1))
+    assert told == ["load 1", "warm 1", "warm 1"]
 
 
 async def test_one_who_gives_up_does_not_take_it_from_others(pool: EnginePool, told: list[str]) -> None:

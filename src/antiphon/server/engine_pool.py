@@ -105,7 +105,7 @@ class EnginePool:
             raise
 
     async def warm_up(self, key: EngineKey) -> None:
-        """Warm up an engine that is held, unless it is warm.
+        """Warm up an engine that is held, unless it is warm. What failed before is tried again.
 
         Raises:
             EngineError, ModelError: as the engine says.
@@ -113,9 +113,10 @@ class EnginePool:
         entry = self._entries[key]
         if entry.engine is None:
             raise RuntimeError(f"{key.name} is not held")
-        if entry.warm is None:
+        if entry.warm is None or _failed(entry.warm):
             engine = await entry.engine
-            entry.warm = entry.warm or asyncio.create_task(engine.warm_up(), name=f"warm up {key.name}")
+            if entry.warm is None or _failed(entry.warm):
+                entry.warm = asyncio.create_task(engine.warm_up(), name=f"warm up {key.name}")
         await asyncio.shield(entry.warm)
 
     def release(self, keys: Iterable[EngineKey]) -> None:
@@ -146,8 +147,7 @@ class EnginePool:
             entry.timer.cancel()
             entry.timer = None
         idle_s = self.idle_s.get(entry.key)
-        failed = entry.engine.done() and (entry.engine.cancelled() or entry.engine.exception() is not None)
-        if idle_s is None or failed:
+        if idle_s is None or _failed(entry.engine):
             self._unload(entry)
         else:
             entry.timer = asyncio.get_running_loop().call_later(idle_s, self._unload, entry)
@@ -192,6 +192,10 @@ class EnginePool:
                 await asyncio.to_thread(return_freed_memory)
         if entry.engine is None and entry.closing is asyncio.current_task():
             del self._entries[entry.key]
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 async def _all(tasks: Sequence[asyncio.Task[Engine]]) -> list[Engine]:
