@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -115,6 +116,14 @@ class Traffic:
             check(data)
         except AssertionError as failure:
             self.failures.append(failure)
+
+
+async def until_true(page: Page, expression: str) -> None:
+    """Wait until a JavaScript expression, or function without parameters, is true in `page`. Playwright's own
+    `wait_for_function` asks again by `eval`, which pages with a content security policy refuse."""
+    async with asyncio.timeout(60):
+        while not await page.evaluate(expression):  # noqa: ASYNC110 - the page tells nobody
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.browsing import Traffic, browsing
+from tests.browser.browsing import Traffic, browsing, until_true
 from tests.browser.microphones import microphone, recording
 from tests.e2e.howto import changed, code
 from tests.serving import ServerProcess, serving
@@ -77,8 +77,8 @@ async def test_the_page_talks(backend: str, locked: ServerProcess, chromium: str
         await page.goto(backend)
         assert KEY not in await page.content()
         await page.get_by_role("button", name="Talk").click()
-        await page.wait_for_function(HEARD, timeout=30_000)
-        await page.wait_for_function("you.textContent.startsWith('Utterance of') && desk.textContent", timeout=30_000)
+        await until_true(page, HEARD)
+        await until_true(page, "you.textContent.startsWith('Utterance of') && desk.textContent !== ''")
         (created,) = traffic.of("session.created")
         assert created["session"]["instructions"] == "You are the receptionist of a small hotel."
     traffic.finish(expected_errors=["404"])  # there is no icon

@@ -17,7 +17,7 @@ import httpx2 as httpx
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.browsing import Traffic, browsing
+from tests.browser.browsing import Traffic, browsing, until_true
 from tests.browser.microphones import microphone, recording
 from tests.serving import ServerProcess, serving
 
@@ -76,7 +76,7 @@ class App:
 
     async def heard(self) -> None:
         """Wait until the answer is heard."""
-        await self.page.wait_for_function("window.loudest > -40")
+        await until_true(self.page, "window.loudest > -40")
 
     def items(self, kind: str) -> list[dict[str, Any]]:
         """Return the items of a type in the client's history, as it was last told."""
@@ -100,7 +100,7 @@ async def calling(
         await app.traffic.watch(app.page)
         await app.page.expose_function("reported", lambda kind, told: app.reports.append((kind, json.loads(told))))
         await app.page.goto(app_url)
-        await app.page.wait_for_function("window.call !== undefined")
+        await until_true(app.page, "window.call !== undefined")
         await app.page.evaluate(
             "([url, secret, choice]) => call(url, secret, choice)",
             [f"{server.base_url}/realtime/calls", secret, tool_choice],

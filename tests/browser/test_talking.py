@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from tests.browser.browsing import browsing
+from tests.browser.browsing import browsing, until_true
 from tests.browser.microphones import microphone, recording
 from tests.browser.playground import Playground, playground
 from tests.conformance.pipelines import SLOW_ENVIRONMENT
@@ -32,7 +32,7 @@ def slow_server() -> Iterator[ServerProcess]:
 
 async def heard_it(page: Playground) -> None:
     """Wait until the answer is heard in the page."""
-    await page.page.wait_for_function("(quiet) => (window.loudest['level-it'] ?? -60) > quiet", arg=QUIET_DBFS)
+    await until_true(page.page, f"(window.loudest['level-it'] ?? -60) > {QUIET_DBFS}")
 
 
 @TRANSPORTS
@@ -197,7 +197,7 @@ async def test_the_event_log(stand_in_server: ServerProcess, chromium: str, tmp_
         await page.page.get_by_role("tab", name="Events").click()
         await page.page.get_by_label("Filter events").fill("response.output_audio.delta")
         row = page.page.locator(".events li")
-        await page.page.wait_for_function("document.querySelectorAll('.events li').length < 10")
+        await until_true(page.page, "document.querySelectorAll('.events li').length < 10")
         assert set(await row.locator(".type").all_inner_texts()) == {"response.output_audio.delta"}
         await row.first.locator("summary").click()
         shown = await row.first.locator("pre").inner_text()

@@ -9,7 +9,7 @@ import jiwer
 import pytest
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from tests.browser.browsing import browsing
+from tests.browser.browsing import browsing, until_true
 from tests.browser.microphones import microphone, recording, words_of
 from tests.browser.playground import playground
 from tests.serving import ServerProcess
@@ -46,7 +46,7 @@ async def test_what_is_said_is_understood_and_answered(
         await page.until("response.done")
         await page.page.locator(".said[data-kind=user][data-state=done]").wait_for()
         assert errors(words_of(said), " ".join(await page.said("user"))) <= ENOUGH
-        await page.page.wait_for_function("(window.loudest['level-it'] ?? -60) > -40")
+        await until_true(page.page, "(window.loudest['level-it'] ?? -60) > -40")
         answer = page.traffic.of("response.output_audio_transcript.done")[0]["transcript"]
         assert answer
         await page.page.locator(".turn[data-source=server]").wait_for()
@@ -78,9 +78,7 @@ async def test_an_answer_is_interrupted_by_speech(
         assert await page.page.locator(".said[data-cut] .unheard").count() == 1
         await page.until("response.created", 2)
         await page.until("conversation.item.input_audio_transcription.completed", 2)
-        await page.page.wait_for_function(
-            "document.querySelectorAll('.said[data-kind=user][data-state=done]').length > 1"
-        )
+        await until_true(page.page, "document.querySelectorAll('.said[data-kind=user][data-state=done]').length > 1")
         user = await page.said("user")
         assert errors(words_of(first), user[0]) <= ENOUGH
         assert errors(words_of(second), user[1]) <= ENOUGH

@@ -53,9 +53,19 @@ def configured(directory: Path, text: str) -> Iterator[tuple[ServerProcess, Path
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def two_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with configured(tmp_path_factory.mktemp("two"), TWO) as (server, _):
         yield server
+
+
+@pytest.fixture
+async def two(two_pipelines: ServerProcess) -> ServerProcess:
+    """A server of `TWO`, on which no session of another test is left."""
+    metrics = two_pipelines.base_url.replace("/v1", "/metrics")
+    async with asyncio.timeout(10):
+        while "antiphon_sessions_open 0.0" not in httpx.get(metrics).text:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.02)
+    return two_pipelines
 
 
 async def created(client: RealtimeClient) -> dict[str, Any]:
