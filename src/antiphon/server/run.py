@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from antiphon.config import ConfigError, Settings
 from antiphon.server.app import create_app
 from antiphon.server.garbage import freeze_what_stays
-from antiphon.server.service import Service
+from antiphon.server.service import NOT_RELOADED, Service
 from antiphon.server.websocket_protocol import MAX_FRAME_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -181,7 +181,10 @@ class RealtimeServer(uvicorn.Server):
             except ConfigError as error:
                 for problem in error.problems:
                     _log.error("configuration refused", problem=str(problem))
-                _log.error("not reloaded: the old configuration stays in force")
+                _log.error(NOT_RELOADED)
+                continue
+            except Exception as error:  # noqa: BLE001 - engines of third parties check options of their own
+                _log.exception(NOT_RELOADED, reason=f"{type(error).__name__}: {error}")
                 continue
             await self._service.reload(settings)
 

@@ -64,6 +64,11 @@ class OpenModel(Protocol):
         ...
 
 
+@dataclass
+class _Places:
+    taken: int = 0
+
+
 class ServedModel(ABC):
     """One served model. Lives on the event loop.
 
@@ -71,7 +76,6 @@ class ServedModel(ABC):
         name, aliases: what it is called.
         voices: that it has; None where that is not known here.
         instructions, voice, limits: of its sessions; `instructions` and `voice` None for its own.
-        sessions: open now.
     """
 
     voices: Sequence[Voice] | None
@@ -82,8 +86,12 @@ class ServedModel(ABC):
         self.instructions = plan.instructions
         self.voice = plan.settings.voice
         self.limits: SessionLimits = plan.limits
-        self.sessions = 0
         self._settings = plan.settings
+        self._places = _Places()
+
+    def follow(self, before: ServedModel) -> None:
+        """Take over the places of the model that had its name before; sessions of that one still have theirs."""
+        self._places = before._places
 
     @property
     def has_turn_detection(self) -> bool:
@@ -107,14 +115,15 @@ class ServedModel(ABC):
             UnavailableError: it is full.
         """
         most = self._settings.max_sessions
-        if most is not None and self.sessions >= most:
+        places = self._places
+        if most is not None and places.taken >= most:
             message = f"All {most} sessions of the model '{self.name}' are in use."
             raise unavailable(message, "session_limit_reached", 5)
-        self.sessions += 1
+        places.taken += 1
         try:
             yield
         finally:
-            self.sessions -= 1
+            places.taken -= 1
 
     @property
     @abstractmethod

@@ -29,6 +29,12 @@ class ServedModels:
         self._pipelines = dict(pipelines)
         self._created = created
 
+    def follow(self, before: ServedModels) -> None:
+        """Let each model take over the places of the one that had its name before."""
+        for name, pipeline in self._pipelines.items():
+            if name in before._pipelines:
+                pipeline.follow(before._pipelines[name])
+
     @property
     def names(self) -> list[str]:
         """The models' names, the default one first."""

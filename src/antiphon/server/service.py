@@ -29,6 +29,8 @@ from antiphon.session.contract import RunningSession
 _CLOSE_S = 5.0
 """How long sessions that were told to end may take."""
 
+NOT_RELOADED = "not reloaded: the old configuration stays in force"
+
 State = Literal["starting", "ready", "failed", "draining"]
 
 _log = structlog.get_logger(__name__)
@@ -117,7 +119,10 @@ class Service:
         try:
             offer = await self._prepare(settings)
         except (EngineError, ModelError) as error:
-            _log.error("not reloaded: the old configuration stays in force", reason=error.message)
+            _log.error(NOT_RELOADED, reason=error.message)
+            return False
+        except Exception as error:  # noqa: BLE001 - as in `load`; what is served must go on
+            _log.exception(NOT_RELOADED, reason=f"{type(error).__name__}: {error}")
             return False
         self.settings = settings
         self._take(offer)
@@ -144,7 +149,7 @@ class Service:
                 if upstream is None:
                     served[name] = ServedPipeline(plan, serving.keys[name], self._pool)
                 else:
-                    served[name] = served_relay(plan, upstream)
+                    served[name] = await asyncio.to_thread(served_relay, plan, upstream)  # which reads its key
             loading = (
                 self._open_once(model, several=len(plans) > 1)
                 for model in served.values()
@@ -177,6 +182,7 @@ class Service:
         before, self._offer = self._offer, offer
         self._pool.idle_s = offer.idle_s
         if before is not None:
+            offer.models.follow(before.models)
             self._pool.release(before.kept)
         self._pool.settle()
 
