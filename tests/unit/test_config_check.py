@@ -130,6 +130,27 @@ def test_everything_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ),
         ("pipelines: {a: {upstream: {}}}", ":1:17: pipelines.a.upstream.base_url: is missing"),
         ("pipelines: {a: {upstream: {base_url: x}}}", ":1:38: pipelines.a.upstream.base_url: write it like https:"),
+        (
+            "pipelines: {a: {upstream: {base_url: 'http://:hunter2@x'}}}",
+            "base_url: it has no query, no fragment and no",
+        ),
+        (
+            "pipelines: {a: {upstream: {base_url: 'http://x:80000'}}}",
+            ":1:38: pipelines.a.upstream.base_url: Port out of",
+        ),
+        (
+            "pipelines: {a: {llm: {engine: openai-chat, model: m, base_url: 'http://x:80000'}}}",
+            "llm.base_url: Port out",
+        ),
+        (
+            "pipelines: {a: {llm: {engine: openai-chat, model: m, base_url: 'http://x:abc'}}}",
+            "llm.base_url: Port could",
+        ),
+        (
+            "pipelines: {a: {llm: {engine: openai-chat, model: m, base_url: 'http://x/v1?key=hunter2'}}}",
+            "pipelines.a.llm.base_url: it has no query and no fragment",
+        ),
+        (f"port: {'1' * 5000}", ":1:7: the number is too long"),
         ("pipelines: {a: {upstream: {base_url: http://x, modle: y}}}", "did you mean 'model'?"),
         (
             "pipelines: {a: {upstream: {base_url: http://x, api_key: hunter2}}}",

@@ -213,7 +213,10 @@ def _scalar(node: yaml.Node) -> str | int | float | bool | None:
         case "bool":
             return text.lower() == "true"
         case "int":
-            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            try:
+                return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            except ValueError as error:  # Python reads no more than 4300 digits
+                raise DocumentError("the number is too long", _mark(node.start_mark)) from error
         case "float":
             return float(text)
         case _:

@@ -66,8 +66,11 @@ class RemoteOptions(BaseModel):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("this is not a URL; write it like http://127.0.0.1:8000/v1")
-        if parts.username or parts.password:
+        if "@" in parts.netloc:
             raise ValueError("keys do not belong into URLs, which are logged; use api_key")
+        if parts.query or parts.fragment:
+            raise ValueError("it has no query and no fragment; write it like http://127.0.0.1:8000/v1")
+        _ = parts.port  # which raises ValueError where it is none
         return url.rstrip("/")
 
 

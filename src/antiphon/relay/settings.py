@@ -59,7 +59,8 @@ class UpstreamSettings(BaseModel):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
             raise ValueError("write it like https://api.openai.com/v1")
-        if parts.query or parts.fragment or parts.username:
+        _ = parts.port  # which raises ValueError where it is none
+        if parts.query or parts.fragment or "@" in parts.netloc:
             raise ValueError("it has no query, no fragment and no user name; write it like https://api.openai.com/v1")
         return url.rstrip("/")
 
