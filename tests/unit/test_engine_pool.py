@@ -204,3 +204,27 @@ async def test_an_unloaded_engine_leaves_memory_though_the_collector_was_to_leav
                 await asyncio.sleep(0)
     finally:
         gc.unfreeze()
+
+
+async def test_engines_that_are_unloaded_together_are_collected_once(pool: EnginePool, told: list[str]) -> None:
+    await pool.hold([key(1), key(2), key(3)])
+    freeze_what_stays()
+    collected: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            collected.append("all")
+
+    gc.callbacks.append(note)
+    try:
+        pool.release([key(1), key(2), key(3)])
+        for number in (1, 2, 3):
+            await until(told, f"close {number}")
+        async with asyncio.timeout(10):
+            while not collected:  # noqa: ASYNC110 - the collector knows no event of ours
+                await asyncio.sleep(0)
+        await pool.close()
+    finally:
+        gc.callbacks.remove(note)
+        gc.unfreeze()
+    assert collected == ["all"]

@@ -68,6 +68,8 @@ class EnginePool:
     idle_s: Mapping[EngineKey, float] = field(default_factory=dict)
     _entries: dict[EngineKey, _Entry] = field(default_factory=dict)
     _closed: bool = False
+    _closing: int = 0
+    _garbage: bool = False
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -156,6 +158,7 @@ class EnginePool:
         engine, warm = entry.engine, entry.warm
         entry.engine = entry.warm = entry.timer = entry.grown = None
         if engine is not None:
+            self._closing += 1
             entry.closing = asyncio.create_task(self._close(entry, engine, warm), name=f"close {entry.key.name}")
 
     async def _load(self, entry: _Entry, closing: asyncio.Task[None] | None) -> Engine:
@@ -186,10 +189,13 @@ class EnginePool:
                 _log.exception("closing an engine failed", engine=entry.key.name)
             else:
                 _log.info("engine unloaded", engine=entry.key.name)
-            del engine, warm, task  # whose result it is
-            if not self._closed:
-                free_unloaded()
-                await asyncio.to_thread(return_freed_memory)
+            self._garbage = True
+        del engine, warm, task  # whose result it is
+        self._closing -= 1
+        if self._garbage and not self._closing and not self._closed:
+            self._garbage = False
+            free_unloaded()  # once for all that are unloaded together: it holds up every session
+            await asyncio.to_thread(return_freed_memory)
         if entry.engine is None and entry.closing is asyncio.current_task():
             del self._entries[entry.key]
 
