@@ -67,6 +67,7 @@ def test_everything_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "antiphon.yaml:11:43: pipelines.my-voice.tts[0].voicee: openai-speech has no option 'voicee'",
             "mean 'voices'?",
         ),
+        ("antiphon.yaml:11:63: pipelines.my-voice.tts[0].api_key: the environment variable NOPE is not set", ""),
         ("antiphon.yaml:12:9: pipelines.my-voice.tts[1]: there is no engine 'hibarri'", "did you mean 'hibari'?"),
         ("antiphon.yaml:13:51: pipelines.my-voice.llm.api_key: the environment variable NOPE is not set", ""),
         ("antiphon.yaml:14:10: pipelines.my-voice.vad: cannot be off", ""),
@@ -285,6 +286,17 @@ def test_a_file_that_is_not_there() -> None:
 )
 def test_mistakes_of_beginners_are_told_in_words_for_them(tmp_path: Path, text: str, said: str) -> None:
     assert problems(tmp_path, text) == [f"antiphon.yaml:{said}"]
+
+
+def test_a_wrong_option_hides_no_other_mistake(tmp_path: Path) -> None:
+    llm = "llm: {model: ./no.gguf, slotz: 3}"
+    tts = "tts: {engine: openai-speech, model: x, api_key: {env: NOPE_KEY}, vioces: [a]}"
+    upstream = "upstream: {base_url: http://x, api_key: {env: NOPE_KEY}, modle: y}"
+    told = problems(tmp_path, f"pipelines: {{a: {{{llm}, {tts}}}, b: {{{upstream}}}}}")
+    for part in ("no.gguf: no such file", "option 'slotz'", "option 'vioces'", "upstream.modle: there is no such"):
+        assert any(part in line for line in told), told
+    assert sum("the environment variable NOPE_KEY is not set" in line for line in told) == 2
+    assert len(told) == 6
 
 
 def test_an_unknown_model_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:

@@ -148,14 +148,16 @@ def _check_options(engine: type[Engine], options: Mapping[str, Any], path: KeyPa
     raw = raw if isinstance(raw, Mapping) else {}
     nested = raw.get("options")
     places: dict[str, KeyPath] = dict.fromkeys(nested, (*path, "options")) if isinstance(nested, Mapping) else {}
+    wrong: set[str] = set()
     try:
-        found = kind.model_validate(dict(options))
+        kind.model_validate(dict(options))
     except ValidationError as error:
         known = [*kind.model_fields, *_ENGINE_KEYS]
         for flaw in error.errors(include_url=False):
             top_level = len(flaw["loc"]) == 1
             mistake = read_mistake(dict(options), flaw, known if top_level else ())
             name = str(mistake.path[0]) if mistake.path else ""
+            wrong.add(name)
             message = mistake.message
             if flaw["type"] == "extra_forbidden" and top_level:
                 known_options = ", ".join(kind.model_fields) or "none"
@@ -163,13 +165,9 @@ def _check_options(engine: type[Engine], options: Mapping[str, Any], path: KeyPa
             elif flaw["type"] == "missing" and top_level:
                 message = f"{engine.name} needs this option"
             yield Finding((*places.get(name, path), *mistake.path), message, mistake.near, mistake.about_key)
-        return
-    for name, secret in _secrets(found):
-        try:
-            secret.read()
-        except EngineError as error:
-            yield Finding((*places.get(name, path), name), error.message)
-    if "model" in kind.model_fields and not engine.remote:
+    for name, message in _unreadable_secrets(kind, options):
+        yield Finding((*places.get(name, path), name), message)
+    if "model" in kind.model_fields and "model" not in wrong and not engine.remote:
         for name in engine.models_for(options):
             option = next((key for key, value in options.items() if value == name), "model")
             yield from _check_model(engine, name, (*places.get(option, path), option))
@@ -190,24 +188,26 @@ def _check_model(engine: type[Engine], name: str, path: KeyPath) -> Iterator[Fin
         yield Finding(path, f"{file}: no such file or directory")
 
 
-def _secrets(options: BaseModel) -> Iterator[tuple[str, Secret]]:
-    for name in type(options).model_fields:
-        value = getattr(options, name)
-        if isinstance(value, Secret):
-            yield name, value
+def _unreadable_secrets(kind: type[BaseModel], given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tell of references to secrets that are not there. What is no reference is told with the options."""
+    for name, field in kind.model_fields.items():
+        if field.annotation not in (Secret, Secret | None) or given.get(name) is None:
+            continue
+        try:
+            secret = Secret.model_validate(given[name])
+        except ValidationError:
+            continue
+        try:
+            secret.read()
+        except EngineError as error:
+            yield name, error.message
 
 
 def _check_upstream(raw: Any, path: KeyPath) -> Iterator[Finding]:
     """Tell of a secret that cannot be read."""
-    try:
-        settings = UpstreamSettings.model_validate(raw)
-    except ValidationError:
-        return  # told with the settings
-    for name, secret in _secrets(settings):
-        try:
-            secret.read()
-        except EngineError as error:
-            yield Finding((*path, name), error.message)
+    if isinstance(raw, Mapping):  # else told with the settings
+        for name, message in _unreadable_secrets(UpstreamSettings, raw):
+            yield Finding((*path, name), message)
 
 
 def _check_voice(base: EngineSettings, raw: Mapping[str, Any], path: KeyPath) -> Iterator[Finding]:
