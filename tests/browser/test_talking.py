@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.browsing import browsing, until_true
 from tests.browser.microphones import microphone, recording
@@ -159,6 +160,28 @@ async def test_typing_and_a_tool(
         assert "get_weather(" in await tool.inner_text()
         assert '→ {"weather": "rain"}' in await tool.inner_text()
         await heard_it(page)
+
+
+async def test_each_model_speaks_with_its_own_voice_until_another_is_chosen(chromium: str, tmp_path: Path) -> None:
+    config = tmp_path / "antiphon.yaml"
+    config.write_text("pipelines: {first: {voice: high}, second: {voice: low}}")
+    wav = microphone(tmp_path / "microphone.wav", [])
+    with serving(arguments=["--config", str(config)]) as server:
+        async with browsing(chromium, microphone=wav) as context, playground(context, server.base_url) as page:
+            voice, model = page.page.locator("select[name=voice]"), page.page.get_by_label("Model")
+            await expect(voice).to_have_value("high")
+            await model.select_option("second")
+            await expect(voice).to_have_value("low")
+            await model.select_option("first")
+            await expect(voice).to_have_value("high")
+            await page.start("websocket")
+            updated = await page.until("session.updated")
+            assert updated["session"]["audio"]["output"]["voice"] == "high"
+            await voice.select_option("low")
+            updated = await page.until("session.updated", 2)
+            assert updated["session"]["audio"]["output"]["voice"] == "low"
+            await page.page.reload()
+            await expect(voice).to_have_value("low")
 
 
 @TRANSPORTS

@@ -30,10 +30,11 @@ export class Server {
     else sessionStorage.removeItem(STORED);
   }
 
-  /** Return the models, each with its voices. */
+  /** Return the models, each with its voices and, as `voice`, the one that it has unless told otherwise. */
   async models() {
-    const answer = await this.#fetch('v1/models');
-    return (await answer.json()).data;
+    const answers = await Promise.all([this.#fetch('v1/models'), this.#fetch('v1/audio/voices')]);
+    const [listing, voices] = await Promise.all(answers.map((answer) => answer.json()));
+    return listing.data.map((model) => ({ ...model, voice: voices.models[model.id]?.default ?? null }));
   }
 
   /** Return a secret for one call, so that the API key itself goes nowhere else; null where no key is needed. */

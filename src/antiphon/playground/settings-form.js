@@ -11,6 +11,7 @@ export class SettingsForm extends EventTarget {
   #models = [];
   #kept = {};
   #answers;
+  #voices; // by model: those that were chosen
   #problem = document.getElementById('tools-problem');
   #toolChoice = document.getElementById('tool-choice');
   #toolAnswers = document.getElementById('tool-answers');
@@ -22,6 +23,7 @@ export class SettingsForm extends EventTarget {
     this.#form = form;
     this.#kept = JSON.parse(localStorage.getItem(STORED) ?? '{}');
     this.#answers = this.#kept.answers ?? {};
+    this.#voices = this.#kept.voices ?? {};
     this.#restore();
     form.addEventListener('submit', (event) => event.preventDefault());
     form.addEventListener('input', (event) => this.#changed(event));
@@ -37,7 +39,7 @@ export class SettingsForm extends EventTarget {
 
   /** Return what is chosen. */
   get values() {
-    const values = { tools: this.#tools, answers: { ...this.#answers } };
+    const values = { tools: this.#tools, answers: { ...this.#answers }, voices: { ...this.#voices } };
     for (const field of this.#form.elements) {
       if (!field.name) continue;
       if (field.type === 'radio') {
@@ -89,6 +91,7 @@ export class SettingsForm extends EventTarget {
   #changed({ target }) {
     if (target.name === 'toolsText') this.#readTools();
     if (target.name === 'model') this.#showVoices();
+    if (target.name === 'voice') this.#voices[this.#field('model').value] = target.value;
     if (target.dataset.answers) this.#answers[target.dataset.answers] = target.value;
     this.#show();
     clearTimeout(this.#settling);
@@ -119,7 +122,7 @@ export class SettingsForm extends EventTarget {
     const voices = model?.voices ?? [];
     const named = voices.map(({ name, description }) => [name, description ? `${name} · ${description}` : name]);
     const field = this.#field('voice');
-    fill(field, named.length ? named : [['', 'The model’s own']], field.value || this.#kept.voice);
+    fill(field, named.length ? named : [['', 'The model’s own']], this.#voices[model?.id] ?? model?.voice);
   }
 
   #readTools() {
