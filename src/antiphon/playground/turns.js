@@ -2,22 +2,26 @@
 
 const ENOUGH = 100; // turns that are kept
 
-/** What a turn is made of, in order: name, from which moment to which, and what it is called. */
+/**
+ * What a turn is made of, in order: name, from which moment to which, and what it is called. Where the first moment did
+ * not happen, or later, a stage begins at the next one: without a draft, work begins when the turn is over, and a model
+ * that hears and speaks waits for no transcript and makes no clauses.
+ */
 const STAGES = [
-  { name: 'silence', from: 'speech_paused', to: 'speech_stopped', label: 'Waiting for silence' },
-  { name: 'transcript', from: 'draft_started', to: 'transcript', label: 'Transcript' },
-  { name: 'first_token', from: 'transcript', to: 'first_token', label: 'First token' },
-  { name: 'first_clause', from: 'first_token', to: 'first_clause', label: 'First clause' },
-  { name: 'first_audio', from: 'first_clause', to: 'first_audio_made', label: 'First audio' },
-  { name: 'sent', from: 'speech_stopped', to: 'first_audio_sent', label: 'Answer begins' },
+  { name: 'silence', from: ['speech_paused'], to: 'speech_stopped', label: 'Waiting for silence' },
+  { name: 'transcript', from: ['draft_started', 'speech_stopped'], to: 'transcript', label: 'Transcript' },
+  { name: 'first_token', from: ['transcript', 'draft_started', 'speech_stopped'], to: 'first_token', label: 'First token' },
+  { name: 'first_clause', from: ['first_token'], to: 'first_clause', label: 'First clause' },
+  { name: 'first_audio', from: ['first_clause', 'first_token'], to: 'first_audio_made', label: 'First audio' },
+  { name: 'sent', from: ['speech_stopped'], to: 'first_audio_sent', label: 'Answer begins' },
 ];
 
 /** What can be told from the events alone, when the server sends no timeline. */
 const SEEN = [
-  { name: 'transcript', from: 'speech_stopped', to: 'transcript', label: 'Transcript' },
-  { name: 'response', from: 'speech_stopped', to: 'response_created', label: 'Response created' },
-  { name: 'first_token', from: 'response_created', to: 'first_token', label: 'First words' },
-  { name: 'sent', from: 'speech_stopped', to: 'first_audio_sent', label: 'Answer begins' },
+  { name: 'transcript', from: ['speech_stopped'], to: 'transcript', label: 'Transcript' },
+  { name: 'response', from: ['speech_stopped'], to: 'response_created', label: 'Response created' },
+  { name: 'first_token', from: ['response_created'], to: 'first_token', label: 'First words' },
+  { name: 'sent', from: ['speech_stopped'], to: 'first_audio_sent', label: 'Answer begins' },
 ];
 
 /**
@@ -27,24 +31,19 @@ const SEEN = [
 export function waterfall(turn) {
   const at = turn.moments;
   const stages = turn.source === 'server' ? STAGES : SEEN;
-  const bars = stages
-    .filter(({ from, to }) => at[from] !== undefined && at[to] !== undefined)
-    .map(({ name, label, from, to }) => ({
-      name,
-      label,
-      start: Math.min(at[from], at[to]),
-      end: at[to],
-      ms: Math.max(0, at[to] - at[from]),
-    }));
+  const bars = stages.flatMap(({ name, label, from, to }) => {
+    const begins = from.find((moment) => at[moment] <= at[to]);
+    return begins === undefined ? [] : [{ name, label, start: at[begins], end: at[to], ms: at[to] - at[begins] }];
+  });
   const edges = bars.flatMap(({ start, end }) => [start, end]);
   return { bars, min: Math.min(0, ...edges), max: Math.max(0, ...edges) };
 }
 
-/** Return the two numbers that matter: ms from the end of the turn, and from the end of speech, to the answer. */
+/** Return the two numbers that matter: ms from the end of the turn, and from when the pause was noticed, to the answer. */
 export function answerTimes({ moments }) {
   const answered = moments.first_audio_sent ?? null;
-  const paused = moments.speech_paused ?? null;
-  return { afterTurn: answered, afterSpeech: answered === null || paused === null ? null : answered - paused };
+  const noticed = Math.min(moments.speech_paused ?? Infinity, moments.draft_started ?? Infinity);
+  return { afterTurn: answered, afterPause: answered === null || noticed === Infinity ? null : answered - noticed };
 }
 
 /** Return 3 to 6 round numbers of ms between `min` and `max`, for an axis. */

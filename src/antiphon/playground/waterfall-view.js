@@ -58,9 +58,9 @@ function content(turn) {
 }
 
 function times(turn) {
-  const { afterTurn, afterSpeech } = answerTimes(turn);
+  const { afterTurn, afterPause } = answerTimes(turn);
   const made = element('p', { class: 'times' });
-  if (afterSpeech !== null) made.append(element('b', {}, shortMs(afterSpeech)), 'after your last sound');
+  if (afterPause !== null) made.append(element('b', {}, shortMs(afterPause)), 'after your pause was noticed');
   else if (afterTurn !== null) made.append(element('b', {}, shortMs(afterTurn)), 'after the turn');
   else made.append('no spoken answer');
   if (turn.adopted) made.append(element('span', { class: 'chip', 'data-adopted': turn.adopted }, ADOPTED[turn.adopted]));

@@ -34,7 +34,7 @@ test('without a timeline the times are those at which the events came', () => {
   const { bars, min, max } = waterfall(turn);
   assert.deepEqual(bars.map(({ name, ms }) => [name, ms]), [['transcript', 80], ['response', 90], ['first_token', 110], ['sent', 250]]);
   assert.deepEqual([min, max], [0, 250]);
-  assert.deepEqual(answerTimes(turn), { afterTurn: 250, afterSpeech: null });
+  assert.deepEqual(answerTimes(turn), { afterTurn: 250, afterPause: null });
 });
 
 test('a WebRTC call tells the first audio by the output buffer', () => {
@@ -55,14 +55,35 @@ test('the server’s timeline takes the place of what was seen', () => {
   assert.deepEqual(bars.map(({ ms }) => Math.round(ms)), [419, 80, 91, 71, 33, 0]);
   assert.deepEqual([min, max], [-419, 0.3]);
   assert.ok(bars.every(({ start, end }) => start >= min && start <= end && end <= max));
-  assert.deepEqual(answerTimes(turn), { afterTurn: 0.3, afterSpeech: 419.3 });
+  assert.deepEqual(answerTimes(turn), { afterTurn: 0.3, afterPause: 419.3 });
+});
+
+test('the pause begins where it was noticed first', () => {
+  const moments = { draft_started: -530, speech_paused: -421, speech_stopped: 0, first_audio_sent: 34 };
+  assert.deepEqual(answerTimes({ moments }), { afterTurn: 34, afterPause: 564 });
+});
+
+test('without a draft every stage comes after the turn', () => {
+  const moments = { speech_paused: -421, speech_stopped: 0, transcript: 85, first_token: 190, first_clause: 260, first_audio_made: 290 };
+  const { bars } = waterfall({ source: 'server', moments });
+  assert.deepEqual(bars.map(({ name, ms }) => [name, ms]), [
+    ['silence', 421], ['transcript', 85], ['first_token', 105], ['first_clause', 70], ['first_audio', 30],
+  ]);
+});
+
+test('a model that hears and speaks waits for no transcript and makes no clauses', () => {
+  const moments = { speech_paused: -421, speech_stopped: 0, first_token: 250, transcript: 300, first_audio_made: 260, first_audio_sent: 262 };
+  const { bars } = waterfall({ source: 'server', moments });
+  assert.deepEqual(bars.map(({ name, ms }) => [name, ms]), [
+    ['silence', 421], ['transcript', 300], ['first_token', 250], ['first_audio', 10], ['sent', 262],
+  ]);
 });
 
 test('moments that did not happen have no bar', () => {
   const turns = seen();
   const turn = turns.apply({ ...timeline, since_speech_stopped_ms: { speech_stopped: 0, transcript: 12 } }, 2_000);
-  assert.deepEqual(waterfall(turn), { bars: [], min: 0, max: 0 });
-  assert.deepEqual(answerTimes(turn), { afterTurn: null, afterSpeech: null });
+  assert.deepEqual(waterfall(turn).bars.map(({ name }) => name), ['transcript']);
+  assert.deepEqual(answerTimes(turn), { afterTurn: null, afterPause: null });
 });
 
 test('a turn that is committed by hand is a turn, and one that was detected is not counted twice', () => {
