@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from antiphon.config import EngineChoice, EngineSettings, PipelineSettings, Settings
@@ -151,3 +153,24 @@ def test_models_that_all_pipelines_need() -> None:
     assert required_models(Settings(engines=STAND_IN)) == []
     settings = Settings(engines=STAND_IN, pipelines={"a": {}, "b": {"vad": "silero"}, "c": {"vad": "silero"}})
     assert required_models(settings) == ["silero-vad"]
+
+
+def test_an_engine_whose_key_has_changed_is_another_one(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    llm = {"engine": "openai-chat", "model": "x", "api_key": {"file": str(secret)}}
+    pipelines = {"a": PipelineSettings(llm=llm), "b": PipelineSettings(llm=llm)}
+
+    def planned() -> list[EngineKey]:
+        return keys(pipelines, 4)["llm"]
+
+    secret.write_text("sk-first")
+    (first,) = planned()
+    secret.write_text("sk-first\n")
+    assert planned() == [first]
+    secret.write_text("sk-second")
+    (second,) = planned()
+    assert second != first
+    assert second.options == first.options
+    secret.unlink()  # which loading the engine tells
+    assert len(planned()) == 1
+    assert "sk-" not in repr([first, second])

@@ -34,7 +34,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.model_files import is_path
 from antiphon.engines.registry import engine_names, find_engine
-from antiphon.engines.secrets import Secret
+from antiphon.engines.secrets import secrets_in
 from antiphon.models import CATALOG, ModelError, resolve
 from antiphon.models.catalog import FileSource
 from antiphon.pipeline.voices import voice_names
@@ -190,13 +190,7 @@ def _check_model(engine: type[Engine], name: str, path: KeyPath) -> Iterator[Fin
 
 def _unreadable_secrets(kind: type[BaseModel], given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Tell of references to secrets that are not there. What is no reference is told with the options."""
-    for name, field in kind.model_fields.items():
-        if field.annotation not in (Secret, Secret | None) or given.get(name) is None:
-            continue
-        try:
-            secret = Secret.model_validate(given[name])
-        except ValidationError:
-            continue
+    for name, secret in secrets_in(kind, given):
         try:
             secret.read()
         except EngineError as error:

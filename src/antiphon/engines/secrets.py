@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from antiphon.engines.base import EngineError
 
@@ -63,3 +65,14 @@ class Secret(BaseModel):
         if not all("!" <= character <= "~" for character in value):
             raise EngineError(f"{self} does not hold a key: it is not one printable ASCII word", code="invalid_option")
         return value
+
+
+def secrets_in(kind: type[BaseModel], given: Mapping[str, Any]) -> Iterator[tuple[str, Secret]]:
+    """Return the references to secrets in what was given for settings of a `kind`, by name; not those that are none."""
+    for name, field in kind.model_fields.items():
+        if field.annotation in (Secret, Secret | None) and given.get(name) is not None:
+            try:
+                secret = Secret.model_validate(given[name])
+            except ValidationError:
+                continue  # told by whoever reads all settings
+            yield name, secret

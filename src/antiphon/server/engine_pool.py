@@ -1,7 +1,7 @@
 """Engines that are loaded once, however many pipelines and configurations use them.
 
-An engine is the same when its name, options and cores are. It is loaded when it is first held and closed when nobody
-holds it any more; at once, or after having been idle for as long as it may.
+An engine is the same when its name, options, keys and cores are. It is loaded when it is first held and closed when
+nobody holds it any more; at once, or after having been idle for as long as it may.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EngineKey:
-    """What makes an engine this one and no other: `options` is JSON of what was `given`."""
+    """What makes an engine this one and no other: `options` is JSON of what was `given`, `secrets` the SHA-256 of the
+    keys that its options refer to."""
 
     name: str
     options: str
     cores: int
     given: Mapping[str, Any] = field(compare=False, repr=False)
+    secrets: str = field(default="", repr=False)
 
     @classmethod
-    def of(cls, plan: EnginePlan, cores: int) -> EngineKey:
+    def of(cls, plan: EnginePlan, cores: int, secrets: str = "") -> EngineKey:
         """Return the key of a plan that is given `cores`."""
-        return cls(plan.name, options_text(plan), cores, plan.options)
+        return cls(plan.name, options_text(plan), cores, plan.options, secrets)
 
 
 def options_text(plan: EnginePlan) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from antiphon.config.engine_checks import ROLE_CLASSES
 from antiphon.config.resolved import EnginePlan, PipelinePlan, pipeline_plans
 from antiphon.config.settings import Settings
 from antiphon.engines.base import Engine, EngineError
 from antiphon.engines.registry import find_engine
+from antiphon.engines.secrets import secrets_in
 from antiphon.models import CATALOG
 from antiphon.models.catalog import is_reference
 from antiphon.pipeline.cascade import CorePlan
@@ -59,10 +62,13 @@ def serving_plan(pipelines: Iterable[PipelinePlan], cores: int | None = None) ->
             for plan in chain:
                 users.setdefault(_identity(role, plan), []).append(plan)
     remote, failures = set(), []
+    secrets: dict[tuple[str, str, str], str] = {}
     for identity in users:
         role, name, _ = identity
         try:
-            if find_engine(name, ROLE_CLASSES[role]).remote:
+            kind = find_engine(name, ROLE_CLASSES[role])
+            secrets[identity] = _secrets_of(kind, users[identity][0].options)
+            if kind.remote:
                 remote.add(identity)
         except EngineError as error:
             failures.append(error)
@@ -77,7 +83,7 @@ def serving_plan(pipelines: Iterable[PipelinePlan], cores: int | None = None) ->
             if other[0] == identity[0] and other not in remote and all(plan.cores is None for plan in theirs)
         ]
         share = max(1, getattr(machine, identity[0], machine.llm) // max(1, len(sharers)))
-        key = found[identity] = EngineKey.of(plans[0], max(given) if given else share)
+        key = found[identity] = EngineKey.of(plans[0], max(given) if given else share, secrets[identity])
         patience = [plan.idle_unload_s for plan in plans if plan.idle_unload_s is not None]
         if len(patience) == len(plans):
             idle_s[key] = max(patience)
@@ -92,6 +98,19 @@ def serving_plan(pipelines: Iterable[PipelinePlan], cores: int | None = None) ->
 
 def _identity(role: str, plan: EnginePlan) -> tuple[str, str, str]:
     return role, plan.name, options_text(plan)
+
+
+def _secrets_of(kind: type[Engine], options: Mapping[str, Any]) -> str:
+    """Return a digest of the keys that an engine's options refer to, so that one with a new key is another engine."""
+    if kind.options_type is None:
+        return ""
+    digest = hashlib.sha256()
+    for name, secret in secrets_in(kind.options_type, options):
+        try:
+            digest.update(f"{name}={secret.read()};".encode())
+        except EngineError:
+            continue  # told when the engine is loaded
+    return digest.hexdigest()
 
 
 def models_of(engine: EnginePlan) -> tuple[str, ...]:
