@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 
 from antiphon.bench.corpus import SHIPPED
 from tests.conformance.pipelines import KINDS, Kind, serving_pipeline
-from tests.serving import ServerProcess
+from tests.serving import ServerProcess, serving
 
 pytestmark = pytest.mark.realtime
 
+KEY = "sk-of-the-bench"
 ANTIPHON = [sys.executable, "-m", "antiphon"]
 
 
@@ -103,6 +105,43 @@ def test_bargein(one_recording: Path) -> None:
     spoken, hummed = found["each"]
     assert spoken["begin_to_started"] is not None
     assert hummed["recording"] != spoken["recording"]
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[str]:
+    with serving(environment={"ANTIPHON_API_KEYS": KEY}) as server:
+        yield server.base_url.removesuffix("/v1")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("latency",), ("latency", "--transport", "webrtc"), ("accuracy",), ("turns",), ("bargein",), ("sessions",)],
+    ids=" ".join,
+)
+def test_a_wrong_key_is_told_in_one_line(command: tuple[str, ...], locked: str, one_recording: Path) -> None:
+    done = bench(*command, "--url", locked, "--api-key", "sk-wrong", "--recordings", str(one_recording))
+    assert done.returncode == 1
+    assert "401" in done.stderr
+    assert "Incorrect API key provided." in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_sessions_of_a_server_with_keys(locked: str, one_recording: Path) -> None:
+    options = (
+        "--first",
+        "1",
+        "--most",
+        "1",
+        "--seconds",
+        "6",
+        "--target-ms",
+        "5000",
+        "--recordings",
+        str(one_recording),
+    )
+    (step,) = results("sessions", "--url", locked, "--api-key", KEY, *options)["steps"]
+    assert step["loop_lag_p99_ms"] is not None
+    assert step["broken"] == []
 
 
 @pytest.mark.models  # voice activity is detected for real

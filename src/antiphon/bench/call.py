@@ -180,10 +180,9 @@ async def _offer(target: Target, sdp: str) -> str:
         ("sdp", (None, sdp, "application/sdp")),
         ("session", (None, orjson.dumps(session).decode(), "application/json")),
     ]
-    headers = {"Authorization": f"Bearer {target.api_key}"} if target.api_key else {}
     try:
         async with httpx2.AsyncClient(timeout=OPEN_S) as http:
-            response = await http.post(url, files=form, headers=headers)
+            response = await http.post(url, files=form, headers=target.headers)
     except httpx2.HTTPError as error:
         raise BenchError(f"cannot connect to {url}: {error}") from error
     if response.status_code != httpx2.codes.CREATED:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
 OPEN_S = 30.0
@@ -78,6 +78,11 @@ class Target:
         """The server's address for HTTP, without a path."""
         parts = urlsplit(self.url)
         return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request to the server carries."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
 
 class Connection(Protocol):
@@ -179,16 +184,18 @@ class WebSocketConnection:
         Raises:
             BenchError: the server cannot be reached or refuses the connection.
         """
-        headers = {"Authorization": f"Bearer {target.api_key}"} if target.api_key else {}
         try:
             socket = await connect(
                 target.url,
-                additional_headers=headers,
+                additional_headers=target.headers,
                 compression=None,
                 max_size=_MAX_FRAME_BYTES,
                 open_timeout=OPEN_S,
                 ping_timeout=60,
             )
+        except InvalidStatus as error:
+            refusal = (error.response.body or b"").decode("utf-8", "replace")[:300]
+            raise BenchError(f"{target.url} refused the connection: {error.response.status_code} {refusal}") from error
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
             raise BenchError(f"cannot connect to {target.url}: {error}") from error
         return cls(socket, EventFeed(listener))

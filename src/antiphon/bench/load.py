@@ -11,10 +11,11 @@ import json
 import os
 import random
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from antiphon.bench.connection import BenchError, Target
 from antiphon.bench.conversation import Conversation, SessionSetup, open_conversation
@@ -111,22 +112,30 @@ async def _open_all(target: Target, setup: SessionSetup, count: int) -> AsyncIte
             async with gate:
                 return await stack.enter_async_context(open_conversation(target, setup))
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one()) for _ in range(count)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one()) for _ in range(count)]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         yield [task.result() for task in tasks]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Carry the load that the only argument describes."""
+    """Carry the load that the only argument describes; a server that cannot be had is told in one line, with code 1."""
     plan = LoadPlan(**json.loads(arguments[0]))
-    work = carry_load(plan, os.environ.get("OPENAI_API_KEY"))
-    if sys.platform == "win32":
-        result = asyncio.run(work)
-    else:
-        import uvloop  # noqa: PLC0415 - not on Windows
-
-        result = uvloop.run(work)
+    try:
+        result = _run(carry_load(plan, os.environ.get("OPENAI_API_KEY")))
+    except BenchError as error:
+        sys.exit(str(error))
     _tell(json.dumps(asdict(result)))
+
+
+def _run(work: Coroutine[Any, Any, LoadResult]) -> LoadResult:
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    return uvloop.run(work)
 
 
 def _tell(line: str) -> None:

@@ -94,7 +94,7 @@ def _fetch(target: Target, path: str) -> tuple[int, str] | None:
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=target.headers)
         response = connection.getresponse()
         return response.status, response.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
