@@ -177,6 +177,23 @@ async def test_telephony_is_refused(server: LocalServer, action: str) -> None:
     assert error_of(response)["code"] == "sip_not_supported"
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_another_offer_for_a_call_is_refused_and_the_call_goes_on(server: LocalServer, method: str) -> None:
+    """As for an ICE restart, or to add media."""
+    async with calling(server.base_url) as caller, httpx2.AsyncClient() as http:
+        path = f"{server.base_url}/realtime/calls/"
+        offer: Any = {"content": await caller.offer(), "headers": {"Content-Type": "application/sdp"}}
+        response = await http.request(method, path + caller.call_id, **offer)
+        assert response.status_code == 400
+        assert error_of(response)["code"] == "renegotiation_not_supported"
+        response = await http.request(method, f"{path}rtc_x", **offer)
+        assert response.status_code == 404
+        assert error_of(response)["code"] == "call_not_found"
+        start = len(caller.events)
+        caller.send({"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}})
+        await caller.expect("session.updated", start)
+
+
 async def test_a_full_server_takes_no_call() -> None:
     async with serving_here(max_sessions=1) as server, calling(server.base_url):
         response = await post(

@@ -221,6 +221,14 @@ def add_call_routes(app: FastAPI) -> None:
         calls.find(call_id, secret_of(request)).session.end("client_closed")
         return Response()
 
+    @app.api_route("/v1/realtime/calls/{call_id}", methods=["POST", "PUT", "PATCH"], response_model=None)
+    async def renegotiate(call_id: str, request: Request) -> Response:
+        """Refuse another offer for a call, as for an ICE restart."""
+        calls: Calls = app.state.calls
+        calls.find(call_id, secret_of(request))
+        message = "A call is negotiated once. Open another one with POST /v1/realtime/calls, then hang this one up."
+        raise ProtocolError(message, code="renegotiation_not_supported")
+
     async def telephony(request: Request) -> Response:
         """Refuse what only calls by SIP need."""
         action = request.url.path.rpartition("/")[2]
