@@ -188,7 +188,8 @@ async def test_a_new_file_is_for_new_sessions(tmp_path: Path) -> None:
     with configured(tmp_path, TWO) as (server, file):
         async with RealtimeClient(f"{server.ws_url}?model=clinic") as old:
             assert (await created(old))["instructions"] == "You help patients."
-            file.write_text(TWO.replace("You help patients.", "You help animals.").replace("clinic is", "vet is"))
+            vet = TWO.replace("You help patients.", "You help animals.").replace("clinic is", "vet is")
+            file.write_text(vet.replace("max_sessions: 1", "max_sessions: 2"))  # the old one keeps its place
             hang_up(server)
             assert (await line(server, "reloaded"))["models"] == ["shop", "clinic"]
             async with RealtimeClient(f"{server.ws_url}?model=doctor") as new:
