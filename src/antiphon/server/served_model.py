@@ -89,6 +89,11 @@ class ServedModel(ABC):
         self._settings = plan.settings
         self._places = _Places()
 
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open now, those that began before a reload with them."""
+        return self._places.taken
+
     def follow(self, before: ServedModel) -> None:
         """Take over the places of the model that had its name before; sessions of that one still have theirs."""
         self._places = before._places
