@@ -17,6 +17,7 @@ pytest.importorskip("liquid_audio", reason="the extra liquid is not installed: t
 
 import torch
 from liquid_audio import ChatState, LFM2AudioModel, LFM2AudioProcessor
+from safetensors.torch import load_file, save_file
 
 from antiphon.engines.base import (
     AudioChunk,
@@ -276,6 +277,17 @@ async def test_a_model_with_parts_missing(folder: Path, tmp_path: Path) -> None:
     assert "comes without Mimi" in await refused("tokenizer-e351c8d8*")
     assert "cannot be loaded" in await refused("model.safetensors")
     assert "cannot be loaded" in await refused("tokenizer*.json")
+    place = tmp_path / "weightless"
+    shutil.copytree(folder, place)
+    weights = load_file(folder / "model.safetensors")
+    del weights["audio_adapter.model.0.weight"]
+    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EngineError, match=r"1 of its weights are missing, audio_adapter\.model\.0\.weight among"):
+        await load(place)
+    (place / "model.safetensors").write_bytes(b"\x08" * 200)
+    with pytest.raises(EngineError, match="cannot be loaded: Error while deserializing") as damaged:
+        await load(place)
+    assert damaged.value.code == "invalid_option"
     config = json.loads((folder / "config.json").read_text())
     del config["codebooks"]
     place = tmp_path / "unset"

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from liquid_audio import ChatState, LFM2AudioModel, LFM2AudioProcessor
 from liquid_audio.moshi.utils.compile import no_cuda_graph
+from safetensors import SafetensorError, safe_open
 from tokenizers.decoders import DecodeStream
 
 from antiphon.engines.base import (
@@ -291,15 +292,16 @@ def _load(options: LiquidAudioOptions, place: Path, cores: int) -> _Loaded:
     small = options.dtype == "bfloat16" or (options.dtype == "auto" and device != "cpu")
     try:
         processor = LFM2AudioProcessor.from_pretrained(place, device=device).eval()
-        dtype = torch.bfloat16 if small else torch.float32
-        model = LFM2AudioModel.from_pretrained(place, device=device, dtype=dtype).eval()
-        if not small or device == "cpu":
-            model.lfm.set_attn_implementation("sdpa")  # flash attention, where it is installed, can do neither
         if processor.mimi_weights_path is None:
             message = f"liquid-audio: {options.model} comes without Mimi, which is needed to speak while it thinks"
             raise EngineError(message, code="invalid_option")
+        dtype = torch.bfloat16 if small else torch.float32
+        model = LFM2AudioModel.from_pretrained(place, device=device, dtype=dtype).eval()
+        _check_weights(model, place)
+        if not small or device == "cpu":
+            model.lfm.set_attn_implementation("sdpa")  # flash attention, where it is installed, can do neither
         processor.mimi.eval()  # loaded at its first use
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         message = f"liquid-audio: {options.model} cannot be loaded: {' '.join(str(error).split())[:300]}"
         raise EngineError(message, code="invalid_option") from error
     return _Loaded(model, processor)
@@ -319,3 +321,17 @@ def _check_files(options: LiquidAudioOptions, place: Path) -> None:
         kind = config.get("model_type", "something else") if isinstance(config, dict) else "something else"
         message = f"liquid-audio: {options.model} is no LFM2-Audio, but {kind}"
         raise EngineError(message, code="invalid_option")
+
+
+def _check_weights(model: Any, place: Path) -> None:
+    """Refuse a model that lacks weights: the package fills them in at random and says nothing."""
+    saved: set[str] = set()
+    for file in place.glob("model*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            saved.update(weights.keys())
+    names: dict[int, list[str]] = {}  # of a weight, which has several where it is shared
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(weight), []).append(name)
+    lacking = [known[0] for known in names.values() if saved.isdisjoint(known)]
+    if lacking:
+        raise ValueError(f"{len(lacking)} of its weights are missing, {lacking[0]} among them")
