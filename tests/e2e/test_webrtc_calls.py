@@ -78,6 +78,14 @@ async def test_what_is_no_offer_is_refused(server: LocalServer, sdp: str, code: 
     await settled(server)
 
 
+async def test_an_offer_that_is_too_long_is_refused(server: LocalServer) -> None:
+    """Reading one of 2 MiB, as much as a request may have, would hold up everybody."""
+    offer = await offer_of() + "a=candidate:1 1 udp 1 10.0.0.1 5000 typ host\r\n" * 6000
+    response = await post(server, "/realtime/calls", content=offer, headers={"Content-Type": "application/sdp"})
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "invalid_offer"
+
+
 async def test_an_offer_without_audio_is_refused(server: LocalServer) -> None:
     sdp = await offer_of()
     head, _, rest = sdp.partition("m=audio")

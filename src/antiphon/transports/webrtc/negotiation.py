@@ -18,8 +18,8 @@ from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription, S
 
 from antiphon.protocol.errors import ProtocolError
 
-MAX_OFFER_BYTES = 256 * 1024
-"""Longest offer; those of browsers have 2 to 10 KiB."""
+MAX_OFFER_LENGTH = 256 * 1024
+"""Longest offer, in characters; those of browsers have 2,000 to 10,000."""
 
 MAX_CANDIDATES = 64
 """Most addresses that a client may offer: each is probed."""
@@ -221,6 +221,8 @@ def _with_transport(media: MediaDescription, offer: Offer, local: LocalTransport
 def _parse(text: str) -> SessionDescription:
     if not text.strip():
         raise _invalid("The SDP offer is empty.")
+    if len(text) > MAX_OFFER_LENGTH:
+        raise _invalid(f"The SDP offer is longer than {MAX_OFFER_LENGTH} characters.")
     try:
         return SessionDescription.parse(text)
     except Exception:  # noqa: BLE001 - the parser fails in many ways on what is no SDP; it does nothing else
