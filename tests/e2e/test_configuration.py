@@ -232,6 +232,18 @@ async def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
         assert told["settings"] == ["webrtc"]
 
 
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+async def test_a_file_that_is_just_being_written_changes_nothing(tmp_path: Path, text: str) -> None:
+    with configured(tmp_path, TWO) as (server, file):
+        file.write_text(text)
+        hang_up(server)
+        await line(server, "not reloaded: the old configuration stays in force")
+        (refused,) = [one["problem"] for one in server.log if one["event"] == "configuration refused"]
+        assert refused == f"{file}: it says nothing; was it read while it was being written?"
+        async with RealtimeClient(f"{server.ws_url}?model=clinic") as client:
+            assert await answer(client) == "The clinic is open."
+
+
 async def test_a_file_whose_engines_cannot_be_loaded_changes_nothing(tmp_path: Path) -> None:
     with configured(tmp_path, TWO) as (server, file):
         nobody = "{engine: openai-speech, model: x, voices: [a], retries: 0, base_url: 'http://127.0.0.1:9/v1'}"

@@ -87,7 +87,7 @@ def serve(
     the environment wins over the file, flags over both. Ctrl-C lets sessions end, a second Ctrl-C stops at once.
     SIGHUP reads the configuration again, for new sessions.
     """
-    from antiphon.config import load_configuration  # noqa: PLC0415 - keeps `antiphon --help` fast
+    from antiphon.config import reload_configuration  # noqa: PLC0415 - keeps `antiphon --help` fast
     from antiphon.engines.base import EngineError  # noqa: PLC0415
     from antiphon.models import ModelError  # noqa: PLC0415
     from antiphon.server.logs import configure_logs  # noqa: PLC0415
@@ -122,7 +122,7 @@ def serve(
             settings,
             sockets,
             on_ready=lambda service: _greet(settings, service, address[1]),
-            reread=lambda: load_configuration(config, flags).settings,
+            reread=lambda: reload_configuration(config, flags).settings,
         )
         if failure is not None:
             raise _cannot_serve(failure)

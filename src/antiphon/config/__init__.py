@@ -2,7 +2,7 @@
 
 from antiphon.config.addresses import is_loopback
 from antiphon.config.limits import LimitSettings
-from antiphon.config.loading import Configuration, load_configuration
+from antiphon.config.loading import Configuration, load_configuration, reload_configuration
 from antiphon.config.pipelines import EngineChoice, EngineSettings, PipelineSettings
 from antiphon.config.problems import ConfigError, Problem
 from antiphon.config.settings import DEFAULT_INSTRUCTIONS, LogSettings, Settings, WebRtcSettings
@@ -21,4 +21,5 @@ __all__ = [
     "WebRtcSettings",
     "is_loopback",
     "load_configuration",
+    "reload_configuration",
 ]

@@ -88,6 +88,18 @@ def load_configuration(file: Path | None = None, flags: Flags | None = None) -> 
     return Configuration(settings, file, tuple(layers))
 
 
+def reload_configuration(file: Path | None = None, flags: Flags | None = None) -> Configuration:
+    """Read everything again, as `load_configuration` did. A file that says nothing is one that is just being written.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    found = load_configuration(file, flags)
+    if found.file is not None and not found.layers[0].data:
+        raise ConfigError([Problem(str(found.file), (), "it says nothing; was it read while it was being written?")])
+    return found
+
+
 def _check_default(raw: Mapping[str, Any], error: ValidationError) -> Iterator[Finding]:
     """Tell of a default that there is not, where pipelines have mistakes and so were not compared with it."""
     default, pipelines = raw.get("default_pipeline"), raw.get("pipelines")
