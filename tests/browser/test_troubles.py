@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
-from tests.browser.browsing import browsing
+from tests.browser.browsing import browsing, until_true
 from tests.browser.microphones import microphone
 from tests.browser.playground import Playground, playground
 from tests.serving import ServerProcess, serving
 
 KEY = "sk-which-people-type"
+
+SLOW_MICROPHONE = """
+window.opened = [];
+window.answerMicrophone = null;
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (how) => {
+  const allowed = await new Promise((resolve) => { window.answerMicrophone = resolve; });
+  window.answerMicrophone = null;
+  if (!allowed) throw new DOMException('no', 'NotAllowedError');
+  const stream = await open(how);
+  opened.push(...stream.getTracks());
+  return stream;
+};
+null;
+"""
+"""The browser's question for the microphone, which the test answers."""
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "webrtc"])
 Transport = Literal["webrtc", "websocket"]
@@ -90,6 +107,58 @@ async def test_a_lost_connection_comes_back(
             await page.page.get_by_role("button", name="Hang up").click()
             await page.status("Call ended")
         assert page.traffic.failures == []
+
+
+@TRANSPORTS
+async def test_a_server_that_still_loads_is_tried_again(transport: Transport, chromium: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    again = ("--port", str(port))
+    wav = microphone(tmp_path / "microphone.wav", [])
+    loading: list[str] = []
+
+    async def refuse_once(route: Route) -> None:
+        loading.append(route.request.url)
+        error = {"message": "The models are being loaded.", "type": "server_error", "param": None, "code": "loading"}
+        await route.fulfill(status=503, json={"error": error})
+
+    async with browsing(chromium, microphone=wav) as context:
+        with serving(arguments=again) as server:
+            page = await Playground.open(context, server.base_url)
+            await page.start(transport)
+            server.kill()
+        await page.status("Connection lost")
+        asked = re.compile(r"/v1/realtime/calls" if transport == "webrtc" else r"/v1/(models|audio/voices)$")
+        await page.page.route(asked, refuse_once)
+        # By WebSocket the connection fails, and the page asks why.
+        await expect(page.page.locator("#banner")).to_contain_text("The models are being loaded.", timeout=30_000)
+        await page.status("Connection lost")
+        await page.page.unroute(asked)
+        with serving(arguments=again):
+            await page.status("Connected")
+            assert loading
+
+
+@pytest.mark.parametrize("opening", ["the call", "again"])
+async def test_no_microphone_is_left_open_after_a_call(
+    opening: str, stand_in_server: ServerProcess, chromium: str, tmp_path: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context, playground(context, stand_in_server.base_url) as page:
+        await page.page.evaluate(SLOW_MICROPHONE)
+        await page.choose("transport", "websocket")
+        await page.page.get_by_role("button", name="Start a call").click()
+        if opening == "again":
+            await until_true(page.page, "window.answerMicrophone !== null")
+            await page.page.evaluate("answerMicrophone(false)")
+            await page.status("Connected")
+            await page.page.locator("#banner").get_by_role("button", name="Try again").click()
+        await until_true(page.page, "window.answerMicrophone !== null")
+        await page.page.locator("#call").click()
+        await page.status("Call ended")
+        await expect(page.page.locator("#banner")).to_be_hidden()
+        await page.page.evaluate("answerMicrophone(true)")
+        await until_true(page.page, "opened.length === 1 && opened.every((track) => track.readyState === 'ended')")
 
 
 async def test_a_server_that_does_not_come_back(chromium: str, tmp_path: Path) -> None:

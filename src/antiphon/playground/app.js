@@ -71,7 +71,7 @@ call.addEventListener('state', ({ detail: { state, label, problem } }) => {
   if (problem) {
     const again = state === 'waiting' ? ['Reconnect now', () => call.reconnect()] : ['Try again', start];
     showBanner(problem.words, ...again);
-  } else if (state === 'live' && by('banner').dataset.about !== 'microphone') hideBanner();
+  } else if (state === 'idle' || (state === 'live' && by('banner').dataset.about !== 'microphone')) hideBanner();
   showCall();
 });
 

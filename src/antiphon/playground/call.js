@@ -7,6 +7,7 @@ import { WebRtcTransport } from './webrtc-transport.js';
 import { WebSocketTransport } from './websocket-transport.js';
 
 const RETRY_AFTER_MS = [1_000, 2_000, 4_000, 8_000, 8_000];
+const NOT_YET = new Set([0, 503]); // HTTP statuses of a server that is not there, or not ready
 const TAIL_MS = 200; // after the button is released: what the microphone and the network still hold
 const SHORTEST_MS = 300; // to hold the button; less is a slip of the finger
 
@@ -52,7 +53,11 @@ export class Call extends EventTarget {
       await this.microphone.open(this.#settings.microphone);
     } catch (error) {
       if (!(error instanceof MicrophoneError)) throw error;
-      this.#microphoneFailed(error.message);
+      if (this.state !== 'idle') this.#microphoneFailed(error.message);
+      return;
+    }
+    if (this.state === 'idle') {
+      this.microphone.close(); // hung up while the browser asked
       return;
     }
     this.#dispatch('microphone', { problem: null });
@@ -160,7 +165,7 @@ export class Call extends EventTarget {
       transport.close();
       if (this.#transport !== transport) return; // hung up meanwhile
       this.#transport = null;
-      if (this.#retries > 0 && !error.status) this.#dropped(error.message);
+      if (this.#retries > 0 && NOT_YET.has(error.status ?? 0)) this.#dropped(error.message);
       else this.#end('Not connected', { words: error.message, code: error.code ?? null, status: error.status ?? 0 });
       return;
     }

@@ -28,7 +28,11 @@ export class WebSocketTransport {
 
   /** Connect, and return when the session is there. */
   async connect(server, { model, secret, session, speaker }) {
-    await this.#player.open(speaker);
+    try {
+      await this.#player.open(speaker);
+    } catch (error) {
+      throw (await server.explain()) ?? error; // its worklet comes from the server, too
+    }
     const protocols = ['realtime', ...(secret ? [KEY_SUBPROTOCOL + secret] : [])];
     const socket = new WebSocket(server.webSocketUrl(model), protocols);
     this.#socket = socket;
