@@ -63,7 +63,7 @@ export class Player {
 
   /** What the worklet has given away is heard only when it has passed the system's buffers. */
   #heardMs(played) {
-    const onTheWay = this.#context.outputLatency || 0;
+    const onTheWay = this.#context?.outputLatency || 0; // what the worklet said last may come after the close
     return Math.max(0, Math.floor((played / RATE - onTheWay) * 1000));
   }
 }
