@@ -1,4 +1,4 @@
-"""The WebSocket protocol under uvicorn, with three changes: see the class and docs/decisions."""
+"""The WebSocket protocol under uvicorn, with a few changes: see the class and docs/decisions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class RealtimeWebSocketProtocol(WebSocketsSansIOProtocol):
     - after a frame that breaks the rules (too big, bad UTF-8) the rest of what the client is sending is read and
       thrown away for a while, because closing at once would reset the connection and lose our close frame;
     - a connection whose client stopped reading is aborted once it is over; closing it would wait for ever for its
-      buffer to empty.
+      buffer to empty;
+    - a handshake that the application refused with a response of its own is complete: uvicorn knows of no such
+      end and calls it an error of the application.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -109,6 +111,8 @@ class RealtimeWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.close_sent and message["type"] in ("websocket.send", "websocket.close"):
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
     async def run_asgi(self) -> None:
         """Run the application; once it is done the connection does not outlive it for long."""
