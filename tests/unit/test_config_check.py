@@ -307,3 +307,33 @@ def test_an_unknown_model_is_told_with_the_one_that_was_meant(tmp_path: Path) ->
     loaded(tmp_path, f"pipelines: {{a: {{llm: {{model: 'file:{tmp_path}/a.gguf'}}}}}}")
     loaded(tmp_path, "pipelines: {a: {llm: {model: hf:owner/repo/a.gguf}, transcription: {model: hf:owner/repo}}}")
     loaded(tmp_path, "pipelines: {a: {llm: {engine: openai-chat, model: whatever}}}")
+
+
+def test_an_engine_that_cannot_be_imported_is_told_like_other_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "burning_pkg-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: burning_pkg\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[antiphon.engines]\nburning = burning_pkg:Engine\n")
+    (tmp_path / "burning_pkg.py").write_text("raise OSError('no such driver')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    told = problems(tmp_path, "prt: 1\npipelines: {a: {tts: burning, voice: x}}")
+    assert told[-1].startswith("antiphon.yaml:2:22: pipelines.a.tts: the engine 'burning' of burning_pkg cannot be ")
+    assert told[-1].endswith("OSError: no such driver")
+    assert len(told) == 2
+
+
+def test_every_model_of_every_piper_voice_is_looked_for(tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    voices = "{ada: /no/a.onnx, bob: {model: ./b.onnx, length_scale: 1.1}, cyd: 'hf:nowhere', dee: 'hf:o/r/d.onnx'}"
+    assert problems(tmp_path, f"pipelines: {{a: {{tts: {{engine: piper, voices: {voices}}}}}}}") == [
+        "antiphon.yaml:1:52: pipelines.a.tts.voices.ada: /no/a.onnx: no such file or directory",
+        "antiphon.yaml:1:77: pipelines.a.tts.voices.bob.model: b.onnx: no such file or directory",
+        "antiphon.yaml:1:112: pipelines.a.tts.voices.cyd: 'hf:nowhere' is not of the form "
+        "hf:owner/repo[@revision][/path]",
+    ]
+    (nested,) = problems(
+        tmp_path, "pipelines: {a: {tts: {engine: piper, options: {voices: {ada: {model: /no/a.onnx}}}}}}"
+    )
+    assert "pipelines.a.tts.options.voices.ada.model: /no/a.onnx: no such file" in nested

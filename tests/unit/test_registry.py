@@ -83,3 +83,19 @@ def test_a_name_without_its_class_and_a_name_twice(site: Site) -> None:
     install(site, "second_pkg", {"twice": "second_pkg:A"})
     assert "hollow_pkg" in failure("hollow").message
     assert "hollow_pkg and second_pkg" in failure("twice").message
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("raise RuntimeError('no GPU')", "RuntimeError: no GPU"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("class Engine(", "SyntaxError"),
+        ("import math; math.no_such_name", "AttributeError: module 'math' has no attribute 'no_such_name'"),
+    ],
+)
+def test_an_engine_whose_module_fails_is_told_by_its_name(site: Site, source: str, told: str) -> None:
+    install(site, "failing_pkg", {"failing": "failing_pkg:Engine"}, source)
+    error = failure("failing")
+    assert error.code == "engine_failed"
+    assert error.message.startswith(f"the engine 'failing' of failing_pkg cannot be imported: {told}")

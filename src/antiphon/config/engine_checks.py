@@ -167,10 +167,23 @@ def _check_options(engine: type[Engine], options: Mapping[str, Any], path: KeyPa
             yield Finding((*places.get(name, path), *mistake.path), message, mistake.near, mistake.about_key)
     for name, message in _unreadable_secrets(kind, options):
         yield Finding((*places.get(name, path), name), message)
-    if "model" in kind.model_fields and "model" not in wrong and not engine.remote:
-        for name in engine.models_for(options):
-            option = next((key for key, value in options.items() if value == name), "model")
-            yield from _check_model(engine, name, (*places.get(option, path), option))
+    if engine.remote:
+        return
+    for name in engine.models_for(options):
+        place = _place_of(name, options) or (("model",) if "model" in kind.model_fields else ())
+        if place and place[0] not in wrong:
+            yield from _check_model(engine, name, (*places.get(str(place[0]), path), *place))
+
+
+def _place_of(name: str, options: Any) -> KeyPath:
+    """Return where in the options, however deep, a model is named; () for nowhere."""
+    entries = options.items() if isinstance(options, Mapping) else enumerate(options)
+    for key, value in entries:
+        if value == name:
+            return (key,)
+        if isinstance(value, (Mapping, list, tuple)) and (place := _place_of(name, value)):
+            return (key, *place)
+    return ()
 
 
 def _check_model(engine: type[Engine], name: str, path: KeyPath) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 from typing import TypeVar
 
@@ -26,7 +27,8 @@ def find_engine(name: str, role: type[E]) -> type[E]:
 
     Raises:
         EngineError: code "unknown_engine" when there is none of that name, or two packages have one; "wrong_role" when
-            it does something else; "missing_package" when a package that it needs is not installed.
+            it does something else; "missing_package" when a package that it needs is not installed; "engine_failed"
+            when its module cannot be imported for another reason.
     """
     points = list(importlib.metadata.entry_points(group=GROUP, name=name))
     if not points:
@@ -38,7 +40,7 @@ def find_engine(name: str, role: type[E]) -> type[E]:
         raise EngineError(f"{packages} both have an engine {name!r}: uninstall one", code="unknown_engine")
     point = points[0]
     try:
-        engine = point.load()
+        importlib.import_module(point.module)
     except ImportError as error:
         package = _package(point)
         extra = point.extras[0] if point.extras else "local"
@@ -46,6 +48,11 @@ def find_engine(name: str, role: type[E]) -> type[E]:
         raise EngineError(
             f"the engine {name!r} cannot be imported: {error}. Try: {remedy}", code="missing_package"
         ) from error
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise EngineError(f"the engine {name!r} of {_package(point)} cannot be imported: {told}") from error
+    try:
+        engine = point.load()
     except AttributeError as error:
         raise EngineError(f"{_package(point)} names an engine {name!r} that is not there: {error}") from error
     if not (isinstance(engine, type) and issubclass(engine, role)):
