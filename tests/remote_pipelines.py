@@ -82,13 +82,13 @@ async def serving_engines(
         tts=cast(Synthesizer, engines["tts"]),
         drafts=drafts,
     )
-    async with serving_pipeline(cascade) as url:
+    async with serving_pipeline(cascade, *engines.values(), *ears.values()) as url:
         yield url
 
 
 @asynccontextmanager
-async def serving_pipeline(pipeline: Cascade | Direct) -> AsyncIterator[str]:
-    """Serve a pipeline whose engines are warm, and close it afterwards; yield the WebSocket URL."""
+async def serving_pipeline(pipeline: Cascade | Direct, *engines: Engine) -> AsyncIterator[str]:
+    """Serve a pipeline whose engines are warm, and close `engines` afterwards; yield the WebSocket URL."""
     try:
         async with serving_here() as server:
             assert server.service.models is not None
@@ -104,7 +104,7 @@ async def serving_pipeline(pipeline: Cascade | Direct) -> AsyncIterator[str]:
             served.release = lambda: None  # type: ignore[method-assign]
             yield server.ws_url
     finally:
-        await pipeline.close()
+        await asyncio.gather(*(engine.close() for engine in engines))
 
 
 @asynccontextmanager
@@ -128,5 +128,7 @@ async def serving_speech_model(
         transcription=transcription,
         drafts=drafts,
     )
-    async with serving_pipeline(pipeline) as served:
+    async with serving_pipeline(
+        pipeline, speech, *ears.values(), *([transcription] if transcription else [])
+    ) as served:
         yield served

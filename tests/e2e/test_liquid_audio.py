@@ -297,13 +297,13 @@ async def test_a_model_with_parts_missing(folder: Path, tmp_path: Path) -> None:
         await load(place)
 
 
-async def direct(folder: Path, **options: Any) -> Direct:
+async def direct(speech: LiquidAudioModel) -> Direct:
     return Direct(
         "lfm2",
         vad=await StandInVad.load(NOTHING),
         turn=await StandInTurnClassifier.load(NOTHING),
         transcription=await StandInTranscriber.load(NOTHING),
-        speech=await load(folder, **options),
+        speech=speech,
         drafts="off",
     )
 
@@ -314,7 +314,8 @@ async def configure(client: RealtimeClient, **session: Any) -> None:
 
 
 async def test_spoken_turns(folder: Path) -> None:
-    async with serving_pipeline(await direct(folder)) as url, RealtimeClient(url) as client:
+    speech = await load(folder)
+    async with serving_pipeline(await direct(speech), speech) as url, RealtimeClient(url) as client:
         for _ in range(3):
             await client.speak(tone(1000))
             response = (await client.expect("response.done"))["response"]
@@ -326,9 +327,8 @@ async def test_spoken_turns(folder: Path) -> None:
 
 
 async def test_speaking_over_a_reply_stops_the_model(folder: Path) -> None:
-    pipeline = await direct(folder, max_tokens=20_000)
-    speech = cast(LiquidAudioModel, pipeline.engines["speech"])
-    async with serving_pipeline(pipeline) as url, RealtimeClient(url) as client:
+    speech = await load(folder, max_tokens=20_000)
+    async with serving_pipeline(await direct(speech), speech) as url, RealtimeClient(url) as client:
         await client.speak(tone(1000))
         await client.expect("response.output_audio.delta")
         assert speech.load_now().running == 1
@@ -351,13 +351,15 @@ async def test_two_sessions_at_once(folder: Path) -> None:
                 assert response["status"] in ("completed", "incomplete")
                 assert len(client.recording.speech(response["id"])) >= FRAME
 
-    async with serving_pipeline(await direct(folder)) as url:
+    speech = await load(folder)
+    async with serving_pipeline(await direct(speech), speech) as url:
         await asyncio.gather(talk(url), talk(url))
 
 
 async def test_a_session_with_functions_is_told(folder: Path) -> None:
     dial = {"type": "function", "name": "dial", "parameters": {"type": "object", "properties": {}}}
-    async with serving_pipeline(await direct(folder)) as url, RealtimeClient(url) as client:
+    speech = await load(folder)
+    async with serving_pipeline(await direct(speech), speech) as url, RealtimeClient(url) as client:
         await configure(client, tools=[dial])
         await client.speak(tone(1000))
         response = (await client.expect("response.done"))["response"]

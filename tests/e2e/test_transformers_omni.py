@@ -179,7 +179,7 @@ async def test_without_its_talker_it_is_a_language_model(folder: Path) -> None:
         drafts="off",
     )
     assert cascade.supports_audio
-    async with serving_pipeline(cascade) as url, RealtimeClient(url) as client:
+    async with serving_pipeline(cascade, model) as url, RealtimeClient(url) as client:
         await client.speak(tone(1000))
         response = (await client.expect("response.done"))["response"]
         assert response["status"] in ("completed", "incomplete")
@@ -190,7 +190,7 @@ async def test_spoken_turns(folder: Path) -> None:
     model = await load(folder)
     ears = {"vad": await StandInVad.load(NOTHING), "turn": await StandInTurnClassifier.load(NOTHING)}
     async with (
-        serving_pipeline(Direct("omni", **cast(Any, ears), speech=model, drafts="off")) as url,
+        serving_pipeline(Direct("omni", **cast(Any, ears), speech=model, drafts="off"), model) as url,
         RealtimeClient(url) as client,
     ):
         for _ in range(2):

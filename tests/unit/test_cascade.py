@@ -6,14 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
 
 from antiphon.engines.base import (
     AudioChunk,
-    Engine,
     EngineContext,
     EngineError,
     Finish,
@@ -30,9 +29,8 @@ from antiphon.engines.base import (
     Usage,
     Voice,
 )
-from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer
-from antiphon.models import ModelError
-from antiphon.pipeline.cascade import EMBEDDED, STAND_IN, Cascade, CascadeSpec, CorePlan, EngineSpec, load_cascade
+from antiphon.engines.hibari import HibariSynthesizer
+from antiphon.engines.stand_in import StandInSynthesizer, StandInTurnClassifier
 from antiphon.pipeline.cascade_reply import MOST_CLAUSES_AHEAD, MOST_EVENTS_AHEAD, make_reply
 from antiphon.pipeline.reply import (
     Pipeline,
@@ -44,6 +42,7 @@ from antiphon.pipeline.reply import (
     ReplyText,
     ReplyToolCall,
 )
+from tests.unit.session_harness import stand_in_pipeline
 
 Delta = TextDelta | ToolCallDelta | Usage | Finish
 LONG = "This is a sentence of the reply. " * 30
@@ -210,7 +209,9 @@ async def test_speech_of_any_rate_comes_at_24_khz(chunk_ms: int) -> None:
 
 
 async def test_text_end_is_exact_when_the_engine_gives_a_clause_whole() -> None:
-    events = await reply("one two three four. ", Finish("stop"), voice=await StandInSynthesizer.load(no_options()))
+    events = await reply(
+        "one two three four. ", Finish("stop"), voice=await StandInSynthesizer.load(EngineContext(NoModels()))
+    )
     ends = {event.text_end for event in speech_of(events)}
     assert ends <= {0, 3, 7, 13, 20}
     assert max(ends) == 20
@@ -391,19 +392,12 @@ async def test_a_reply_that_is_never_read_starts_nothing() -> None:
 # --- the pipeline ---
 
 
-def no_options() -> EngineContext:
-    return EngineContext(NoModels())
-
-
 async def test_stand_in_cascade_end_to_end() -> None:
-    ready: list[str] = []
-    loaded = await load_cascade("antiphon", STAND_IN, models=NoModels(), on_ready=ready.append)
-    pipeline: Pipeline = loaded
-    assert sorted(ready) == sorted(loaded.engines) == ["llm", "transcription", "tts", "turn", "vad"]
-    assert (pipeline.name, pipeline.drafts, pipeline.supports_audio) == ("antiphon", "full", False)
+    pipeline: Pipeline = await stand_in_pipeline()
+    assert (pipeline.name, pipeline.drafts, pipeline.supports_audio) == ("stand-in", "full", False)
     assert [voice.name for voice in pipeline.voices] == ["low", "high"]
     assert pipeline.open_denoiser("near_field") is None
-    assert pipeline.turn_classifier is loaded.engines["turn"]
+    assert isinstance(pipeline.turn_classifier, StandInTurnClassifier)
     assert (await pipeline.open_vad().push(np.ones((1, 512), np.float32)))[0] == 1
     heard = await pipeline.transcribe(np.ones(16_000, np.float32))
     assert heard.text == "Utterance of 1.0 seconds."
@@ -412,142 +406,36 @@ async def test_stand_in_cascade_end_to_end() -> None:
     assert speech_of(events)[-1].text_end == len(text_of(events))
     await pipeline.prefill(request().generation)
     assert await pipeline.count_tokens([Message("user", (TextPart("one two"),))]) == 2
-    await loaded.close()
-    await loaded.close()
 
 
 async def test_a_demanded_call_through_the_cascade() -> None:
-    loaded = await load_cascade("antiphon", STAND_IN, models=NoModels())
+    pipeline = await stand_in_pipeline()
     lamp = Tool("lamp", "", {"type": "object", "properties": {"on": {"type": "boolean"}}})
     asked = request(tools=(lamp,), tool_choice=NamedTool("lamp"))
-    events = [event async for event in loaded.reply(asked)]
+    events = [event async for event in pipeline.reply(asked)]
     calls = [event for event in events if isinstance(event, ReplyToolCall)]
     assert json.loads("".join(call.arguments for call in calls)) == {"on": True}
     assert events[-1] == ReplyEnd("tool_calls", Usage(2, len(calls)))
 
 
-class ClosingModel(StandInLanguageModel):
-    closed: ClassVar[list[str]] = []
-
-    async def close(self) -> None:
-        self.closed.append("llm")
-
-
-class ColdVoice(StandInSynthesizer):
-    async def warm_up(self) -> None:
-        raise EngineError("the voice is cold", code="engine_failed")
-
-    async def close(self) -> None:
-        ClosingModel.closed.append("tts")
-
-
-class SlowModel(ClosingModel):
-    async def warm_up(self) -> None:
-        self.closed.append("warming up")
-        await asyncio.Event().wait()
-
-
-class StuckModel(StandInLanguageModel):
-    async def close(self) -> None:
-        raise EngineError("it is stuck")
-
-
-class MissingModel(StandInLanguageModel):
-    @classmethod
-    async def load(cls, context: EngineContext) -> Self:
-        raise ModelError("one is missing", code="model_missing")
-
-
-class MissingVoice(StandInSynthesizer):
-    @classmethod
-    async def load(cls, context: EngineContext) -> Self:
-        raise EngineError("two is missing", code="model_missing")
-
-
-@pytest.fixture
-def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Install the engines above as a package, and return the list in which they note that they were closed."""
-    info = tmp_path / "odd_engines-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd_engines\nVersion: 1.0\n")
-    engines: dict[str, type[Engine]] = {
-        "closing": ClosingModel,
-        "cold": ColdVoice,
-        "slow": SlowModel,
-        "stuck": StuckModel,
-    }
-    engines |= {"missing-one": MissingModel, "missing-two": MissingVoice}
-    lines = [f"{name} = {__name__}:{engine.__name__}" for name, engine in engines.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[antiphon.engines]", *lines]))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(ClosingModel, "closed", [])
-    return ClosingModel.closed
-
-
-def spec_of(vad: str = "stand-in-vad", llm: str = "stand-in-llm", tts: str = "stand-in-tts") -> CascadeSpec:
-    return CascadeSpec(EngineSpec(vad), STAND_IN.transcription, EngineSpec(llm), EngineSpec(tts))
-
-
-async def test_loading_tells_of_every_failure_and_closes_the_rest(closed: list[str]) -> None:
-    with pytest.raises(EngineError) as caught:
-        await load_cascade("antiphon", spec_of("no-such-vad", "closing", "cold"), models=NoModels())
-    assert "no-such-vad" in caught.value.message
-    assert "the voice is cold" in caught.value.message
-    assert caught.value.code == "unknown_engine"
-    assert sorted(closed) == ["llm", "tts"]
-    assert tasks() == 1
-
-
-async def test_loading_tells_of_several_missing_models_at_once(closed: list[str]) -> None:
-    with pytest.raises(EngineError, match="one is missing; two is missing") as caught:
-        await load_cascade("antiphon", spec_of(llm="missing-one", tts="missing-two"), models=NoModels())
-    assert caught.value.code == "model_missing"
-    with pytest.raises(ModelError, match="one is missing"):
-        await load_cascade("antiphon", spec_of(llm="missing-one"), models=NoModels())
-
-
-async def test_cancelling_the_loading_closes_what_was_loaded(closed: list[str]) -> None:
-    loading = asyncio.create_task(load_cascade("antiphon", spec_of(llm="slow"), models=NoModels()))
-    while not closed:  # noqa: ASYNC110 - the engine knows no event of ours
-        await asyncio.sleep(0)
-    loading.cancel()
-    await asyncio.wait({loading})
-    assert closed == ["warming up", "llm"]
-    assert tasks() == 1
-
-
-async def test_closing_closes_every_engine_even_when_one_fails(closed: list[str]) -> None:
-    ok = await load_cascade("antiphon", spec_of("stand-in-vad", "stuck"), models=NoModels())
-    voice = ColdVoice(60.0)
-    broken = Cascade("x", **{**cast(dict[str, Any], ok.engines), "tts": voice})
-    with pytest.raises(EngineError, match="stuck"):
-        await broken.close()
-    assert closed == ["tts"]
-
-
-def test_core_plan() -> None:
-    assert CorePlan.of(2) == CorePlan()
-    assert CorePlan.of(1) == CorePlan(transcription=1, llm=1)
-    assert CorePlan.of(64) == CorePlan(transcription=4, llm=8, tts=2)
-    assert (EMBEDDED.tts.name, STAND_IN.tts.name) == ("hibari", "stand-in-tts")
-
-
 @pytest.mark.models
 async def test_hibari_in_the_cascade() -> None:
     pytest.importorskip("hibari")
-    loaded = await load_cascade("antiphon", spec_of(tts="hibari"), models=NoModels())
+    voice = await HibariSynthesizer.load(EngineContext(NoModels()))
+    await voice.warm_up()
+    pipeline = await stand_in_pipeline(tts=voice)
     before = tasks()
-    events = [event async for event in loaded.reply(request())]
+    events = [event async for event in pipeline.reply(request())]
     spoken = speech_of(events)
     assert spoken[-1].text_end == len(text_of(events))
     ends = [event.text_end for event in spoken]
     assert ends == sorted(ends)
     assert len(set(ends)) > 6
     assert 3 < sum(event.pcm.size for event in spoken) / 24_000 < 10
-    stream = loaded.reply(request())
+    stream = pipeline.reply(request())
     async for event in stream:
         if isinstance(event, ReplySpeech):
             break
     await stream.aclose()
     assert tasks() == before
-    await loaded.close()
+    await voice.close()

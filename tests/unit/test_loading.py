@@ -9,7 +9,7 @@ import pytest
 from antiphon.config import EngineChoice, EngineSettings, PipelineSettings, Settings
 from antiphon.config.resolved import EnginePlan, pipeline_plans
 from antiphon.engines.base import EngineError
-from antiphon.pipeline.cascade import EngineSpec
+from antiphon.server.core_plan import CorePlan
 from antiphon.server.engine_pool import EngineKey
 from antiphon.server.loading import engines_of, models_of, required_models, serving_plan
 
@@ -21,7 +21,8 @@ def engines(settings: Settings, name: str) -> dict[str, list[str]]:
 
 
 def test_presets() -> None:
-    assert engines(Settings(), "antiphon-embedded")["llm"] == ["llamacpp"]
+    embedded = engines(Settings(), "antiphon-embedded")
+    assert (embedded["llm"], embedded["tts"]) == (["llamacpp"], ["hibari"])
     assert engines(Settings(engines=STAND_IN), "antiphon-stand-in") == {
         "vad": ["stand-in-vad"],
         "turn": ["stand-in-turn"],
@@ -35,7 +36,6 @@ def test_changes_to_a_preset() -> None:
     changed = EngineSettings(llm=EngineChoice(options={"slots": 2}, cores=3), tts=EngineChoice(name="stand-in-tts"))
     plan = engines_of(Settings(engines=changed))
     assert plan["llm"] == EnginePlan("llamacpp", {"slots": 2}, 3)
-    assert plan["llm"].spec == EngineSpec("llamacpp", {"slots": 2}, 3)
     assert plan["tts"] == EnginePlan("stand-in-tts")
     assert plan["vad"] == EnginePlan("silero")
 
@@ -174,3 +174,9 @@ def test_an_engine_whose_key_has_changed_is_another_one(tmp_path: Path) -> None:
     secret.unlink()  # which loading the engine tells
     assert len(planned()) == 1
     assert "sk-" not in repr([first, second])
+
+
+def test_core_plan() -> None:
+    assert CorePlan.of(2) == CorePlan()
+    assert CorePlan.of(1) == CorePlan(transcription=1, llm=1)
+    assert CorePlan.of(64) == CorePlan(transcription=4, llm=8, tts=2)

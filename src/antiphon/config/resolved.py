@@ -9,13 +9,29 @@ from typing import Any
 from antiphon.config.pipelines import ROLES, SPEECH_TAKES, EngineChoice, EngineSettings, PipelineSettings
 from antiphon.config.settings import Settings
 from antiphon.engines.base import EngineError
-from antiphon.pipeline.cascade import EMBEDDED, STAND_IN, EngineSpec
 from antiphon.session.limits import SessionLimits
 
 PIPELINE_NAMES = {"embedded": "antiphon-embedded", "stand-in": "antiphon-stand-in"}
 """What the only pipeline is called when none is named, by preset."""
 
-_PRESETS = {"embedded": EMBEDDED, "stand-in": STAND_IN}
+_PRESETS = {
+    "embedded": {
+        "vad": "silero",
+        "turn": "smart-turn",
+        "denoise": "gtcrn",
+        "transcription": "whisper",
+        "llm": "llamacpp",
+        "tts": "hibari",
+    },
+    "stand-in": {
+        "vad": "stand-in-vad",
+        "turn": "stand-in-turn",
+        "transcription": "stand-in-transcription",
+        "llm": "stand-in-llm",
+        "tts": "stand-in-tts",
+    },
+}
+"""The engines of each preset by role: real models on this machine's CPU, and no models at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +49,6 @@ class EnginePlan:
     options: Mapping[str, Any] = field(default_factory=dict)
     cores: int | None = None
     idle_unload_s: float | None = None
-
-    @property
-    def spec(self) -> EngineSpec:
-        """The engine as pipelines know it."""
-        return EngineSpec(self.name, self.options, self.cores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +154,11 @@ def base_plan(base: EngineSettings, role: str) -> EnginePlan | None:
     Raises:
         EngineError: the role is set up, but no engine is named for it.
     """
-    preset: EngineSpec | None = getattr(_PRESETS[base.preset], role, None)
+    preset = _PRESETS[base.preset].get(role)
     choice: EngineChoice | None = getattr(base, role, None)
     if choice is None:
-        return None if preset is None else EnginePlan(preset.name)
-    name = choice.name or (preset.name if preset else None)
+        return None if preset is None else EnginePlan(preset)
+    name = choice.name or preset
     if name is None:
         raise _unnamed(role)
     return EnginePlan(name, choice.options, choice.cores, choice.idle_unload_s)

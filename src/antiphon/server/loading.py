@@ -16,7 +16,7 @@ from antiphon.engines.registry import find_engine
 from antiphon.engines.secrets import secrets_in
 from antiphon.models import CATALOG
 from antiphon.models.catalog import is_reference
-from antiphon.pipeline.cascade import CorePlan
+from antiphon.server.core_plan import CorePlan
 from antiphon.server.engine_pool import EngineKey, options_text, raise_failures
 
 EngineKeys = Mapping[str, tuple[EngineKey, ...]]
