@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from antiphon.engines.base import Engine
+from antiphon.engines.options import read_options
 from antiphon.engines.registry import find_engine
-from antiphon.engines.remote import read_options
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference" / "engines"
 REMOTE = ["openai-chat", "openai-transcription", "openai-speech", "elevenlabs", "openai-audio-chat"]

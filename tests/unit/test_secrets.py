@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from antiphon.engines.base import EngineError
 from antiphon.engines.openai_chat import OpenAIChatOptions
-from antiphon.engines.remote import read_options
+from antiphon.engines.options import read_options
 from antiphon.engines.secrets import Secret
 
 

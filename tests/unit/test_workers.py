@@ -179,3 +179,37 @@ def test_stopping_what_was_cancelled_before_and_after() -> None:
         assert calls == ["late"]
     with pytest.raises(JobCancelled):
         cancellation.check()
+
+
+async def test_a_stream_gives_what_its_work_gives_as_it_comes(workers: Workers) -> None:
+    gate = threading.Event()
+
+    def count(give: Callable[[int], None], _: Cancellation) -> None:
+        give(1)
+        assert gate.wait(30)
+        give(2)
+        raise EngineError("no three")
+
+    stream = workers.stream(count)
+    assert await anext(stream) == 1
+    gate.set()
+    assert await anext(stream) == 2
+    with pytest.raises(EngineError, match="no three"):
+        await anext(stream)
+
+
+async def test_closing_a_stream_cancels_its_work(workers: Workers) -> None:
+    stopped = threading.Event()
+
+    def count(give: Callable[[int], None], cancellation: Cancellation) -> None:
+        give(1)
+        try:
+            while True:
+                cancellation.check()
+        finally:
+            stopped.set()
+
+    stream = workers.stream(count)
+    assert await anext(stream) == 1
+    await stream.aclose()
+    assert await asyncio.to_thread(stopped.wait, 30)

@@ -15,10 +15,12 @@ import httpx2
 from pydantic import BaseModel, Field
 
 from antiphon.engines.base import AudioChunk, EngineContext, EngineError, EngineLoad, Priority, Synthesizer, Voice
+from antiphon.engines.options import read_options
 from antiphon.engines.pcm_stream import read_speech
-from antiphon.engines.remote import RemoteCalls, RemoteOptions, http_client, read_options
+from antiphon.engines.remote import RemoteCalls, RemoteOptions, http_client
 from antiphon.engines.remote_errors import RemoteError, status_error
 from antiphon.engines.secrets import Secret
+from antiphon.engines.voice_choice import choose_voice
 
 _RATE = 24_000
 _SLOWEST, _FASTEST = 0.7, 1.2
@@ -136,9 +138,7 @@ class ElevenLabsSynthesizer(Synthesizer):
     ) -> AsyncGenerator[AudioChunk, None]:
         if not self._ids:
             await self._list_voices()
-        voice_id = self._ids.get(voice or next(iter(self._ids)))
-        if voice_id is None:
-            raise EngineError(f"{self.name} has no voice {voice!r}", code="unsupported")
+        voice_id = self._ids[choose_voice(self.name, self.voices, voice)]
         speaking = self._client.stream(
             "POST",
             f"/v1/text-to-speech/{voice_id}/stream",

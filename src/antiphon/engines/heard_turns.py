@@ -1,4 +1,4 @@
-"""Which of the user's turns a model that hears is given as audio. Pure."""
+"""What a model that hears is given: which turns as audio, how much audio, and which words. Pure."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ def older_turns_as_words(messages: Sequence[Message], audio_turns: int) -> list[
         else replace(message, content=tuple(_as_words(part, needed=not audio_turns) for part in message.content))
         for index, message in enumerate(messages)
     ]
+
+
+def seconds_of(messages: Sequence[Message]) -> float:
+    """Return how much audio messages have, in s."""
+    parts = (part for message in messages for part in message.content)
+    return sum(part.samples.size / part.rate for part in parts if isinstance(part, AudioPart))
+
+
+def words_of(messages: Sequence[Message]) -> str:
+    """Return all texts and function calls of messages, a line each: what takes tokens besides audio."""
+    texts = [part.text for message in messages for part in message.content if isinstance(part, TextPart)]
+    texts += [call.name + call.arguments for message in messages for call in message.tool_calls]
+    return "\n".join(texts)
 
 
 def _is_speech(part: TextPart | AudioPart | ImagePart) -> bool:

@@ -35,6 +35,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.options import NoOptions, read_options
 from antiphon.engines.phrases import phrases, trim
+from antiphon.engines.voice_choice import choose_voice
 from antiphon.engines.workers import Cancellation, Workers
 
 _log = logging.getLogger(__name__)
@@ -98,9 +99,7 @@ class HibariSynthesizer(Synthesizer):
         priority: Priority = Priority.LIVE,
     ) -> AsyncIterator[AudioChunk]:
         """Speak `text`, phrase by phrase; `language` changes nothing. See `Synthesizer.synthesize`."""
-        name = voice or self.voices[0].name
-        if all(name != known.name for known in self.voices):
-            raise EngineError(f"hibari has no voice {name!r}", code="unsupported")
+        name = choose_voice(self.name, self.voices, voice)
         silent = True
         for phrase in _phrases(text):
             samples = await self._workers.run(partial(self._speak, name, phrase, speed), priority=priority)

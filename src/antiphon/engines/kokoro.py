@@ -33,6 +33,7 @@ from antiphon.engines.model_files import find_model
 from antiphon.engines.options import read_options
 from antiphon.engines.phrases import phrases, trim
 from antiphon.engines.stoppable_session import StoppableSession
+from antiphon.engines.voice_choice import choose_voice
 from antiphon.engines.workers import Cancellation, JobCancelled, Workers
 
 _log = logging.getLogger(__name__)
@@ -131,9 +132,7 @@ class KokoroSynthesizer(Synthesizer):
         priority: Priority = Priority.LIVE,
     ) -> AsyncIterator[AudioChunk]:
         """Speak `text` clause by clause, read as `language` where that is one of Kokoro's, else as the voice's own."""
-        name = voice or self.voices[0].name
-        if all(name != known.name for known in self.voices):
-            raise EngineError(f"kokoro has no voice {name!r}", code="unsupported")
+        name = choose_voice(self.name, self.voices, voice)
         speed = min(max(speed, _SLOWEST), _FASTEST)
         reader = _reader(name, language)
         silent = True

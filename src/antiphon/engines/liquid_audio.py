@@ -30,7 +30,6 @@ from tokenizers.decoders import DecodeStream
 from antiphon.engines.base import (
     HEARING_RATE,
     AudioChunk,
-    AudioPart,
     EngineContext,
     EngineError,
     EngineLoad,
@@ -46,9 +45,11 @@ from antiphon.engines.base import (
     Usage,
     Voice,
 )
+from antiphon.engines.heard_turns import seconds_of, words_of
 from antiphon.engines.liquid_audio_prompt import LiquidAudioOptions, Turn, liquid_turns
 from antiphon.engines.model_files import find_model
 from antiphon.engines.options import read_options
+from antiphon.engines.voice_choice import choose_voice
 from antiphon.engines.workers import Cancellation, Workers
 
 _CONTEXT_TOKENS = 32_768
@@ -127,43 +128,27 @@ class LiquidAudioModel(SpeechModel):
         self, request: GenerationRequest, *, voice: str | None = None, speech: bool = True
     ) -> AsyncIterator[TextDelta | AudioChunk | ToolCallDelta | Usage | Finish]:
         """Continue the context in text and speech; see `SpeechModel.respond`."""
-        if voice is not None and all(voice != known.name for known in self.voices):
-            raise EngineError(f"{self.name} has no voice {voice!r}", code="unsupported")
+        choose_voice(self.name, self.voices, voice)
         async with aclosing(self._stream(request, speech=speech)) as deltas:
             async for delta in deltas:
                 yield delta
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Return how many tokens these take; speech and the marks around turns are estimated. Tools take none."""
-        parts = [part for message in messages for part in message.content]
-        seconds = sum(part.samples.size / part.rate for part in parts if isinstance(part, AudioPart))
-        texts = [part.text for part in parts if isinstance(part, TextPart)]
-        texts += [call.name + call.arguments for message in messages for call in message.tool_calls]
-        tokens = await asyncio.to_thread(self._tokenizer.encode, "\n".join(texts), add_special_tokens=False)
-        return len(tokens) + 8 * len(messages) + math.ceil(seconds * _AUDIO_TOKENS_PER_SECOND)
+        tokens = await asyncio.to_thread(self._tokenizer.encode, words_of(messages), add_special_tokens=False)
+        return len(tokens) + 8 * len(messages) + math.ceil(seconds_of(messages) * _AUDIO_TOKENS_PER_SECOND)
 
     async def _stream(self, request: GenerationRequest, *, speech: bool) -> AsyncGenerator[_Delta, None]:
         """Run the model in its thread; closing stops it at its next token."""
         turns = await asyncio.to_thread(liquid_turns, request, audio_turns=self._options.audio_turns, speech=speech)
-        loop = asyncio.get_running_loop()
-        made: asyncio.Queue[_Delta | None] = asyncio.Queue()  # bounded by the reply's tokens
 
-        def give(delta: _Delta) -> None:
-            loop.call_soon_threadsafe(made.put_nowait, delta)
-
-        def work(cancellation: Cancellation) -> None:
+        def work(give: Callable[[_Delta], None], cancellation: Cancellation) -> None:
             if self._loaded is not None:  # else the workers are closed
                 _Reply(self._loaded, self._options, request, give, cancellation).make(turns, speech=speech)
 
-        job = asyncio.create_task(self._workers.run(work, priority=request.priority), name=self.name)
-        job.add_done_callback(lambda _: made.put_nowait(None))
-        try:
-            while (delta := await made.get()) is not None:
+        async with aclosing(self._workers.stream(work, priority=request.priority)) as deltas:
+            async for delta in deltas:
                 yield delta
-            await job
-        finally:
-            job.cancel()
-            await asyncio.wait({job})
 
 
 class _Reply:

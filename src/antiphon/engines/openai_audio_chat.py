@@ -16,7 +16,6 @@ from antiphon.engines.audio_memory import AudioMemory
 from antiphon.engines.base import (
     AudioChunk,
     EngineContext,
-    EngineError,
     EngineLoad,
     Finish,
     GenerationRequest,
@@ -32,8 +31,9 @@ from antiphon.engines.base import (
 from antiphon.engines.openai_audio_stream import AudioChatStream
 from antiphon.engines.openai_chat_calls import ChatCompletions, ChatOptions
 from antiphon.engines.openai_chat_request import chat_body, estimate_tokens
-from antiphon.engines.remote import read_options
+from antiphon.engines.options import read_options
 from antiphon.engines.remote_errors import RemoteError
+from antiphon.engines.voice_choice import choose_voice
 
 _WARM_UP = GenerationRequest((Message("user", (TextPart("Say hello."),)),), max_tokens=16)
 
@@ -116,10 +116,8 @@ class OpenAIAudioChatModel(SpeechModel):
         self, request: GenerationRequest, *, voice: str | None = None, speech: bool = True
     ) -> AsyncIterator[_Delta]:
         """Continue the context; see `SpeechModel.respond`. Closing the iterator closes the HTTP stream."""
-        names = [known.name for known in self.voices]
-        if voice is not None and voice not in names:
-            raise EngineError(f"{self.name} has no voice {voice!r}", code="unsupported")
-        said_with = (voice or names[0]) if speech else None
+        chosen = choose_voice(self.name, self.voices, voice)
+        said_with = chosen if speech else None
         ids = self._known_ids(request)
         begun = False
         try:

@@ -23,7 +23,7 @@ from antiphon.engines.base import (
 from antiphon.engines.openai_chat_calls import ChatCompletions, ChatOptions
 from antiphon.engines.openai_chat_request import chat_body, estimate_tokens
 from antiphon.engines.openai_chat_stream import ChatStream
-from antiphon.engines.remote import read_options
+from antiphon.engines.options import read_options
 
 _WARM_UP = GenerationRequest((Message("user", (TextPart("Hello"),)),), max_tokens=8)
 

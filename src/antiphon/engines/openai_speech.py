@@ -13,9 +13,10 @@ from pydantic import Field
 
 from antiphon.engines.base import AudioChunk, EngineContext, EngineError, EngineLoad, Priority, Synthesizer, Voice
 from antiphon.engines.openai_client import OpenAIOptions, OpenAIServer
+from antiphon.engines.options import read_options
 from antiphon.engines.pcm_stream import read_speech
-from antiphon.engines.remote import read_options
 from antiphon.engines.remote_errors import RemoteError
+from antiphon.engines.voice_choice import choose_voice
 
 
 class OpenAISpeechOptions(OpenAIOptions):
@@ -98,13 +99,10 @@ class OpenAISynthesizer(Synthesizer):
     async def _attempt(self, text: str, voice: str | None, speed: float) -> AsyncGenerator[AudioChunk, None]:
         if not self.voices:
             self.voices = await self._listed_voices()
-        names = [known.name for known in self.voices]
-        if voice is not None and voice not in names:
-            raise EngineError(f"{self.name} has no voice {voice!r}", code="unsupported")
         speaking = self._server.client.audio.speech.with_streaming_response.create(
             input=text,
             model=self._options.model,
-            voice=voice or names[0],
+            voice=choose_voice(self.name, self.voices, voice),
             response_format="pcm",
             speed=omit if speed == 1.0 else speed,
             instructions=self._options.instructions or omit,

@@ -24,7 +24,7 @@ from antiphon.engines.base import (
     Transcript,
 )
 from antiphon.engines.openai_client import OpenAIOptions, OpenAIServer
-from antiphon.engines.remote import read_options
+from antiphon.engines.options import read_options
 from antiphon.engines.remote_errors import RemoteError
 from antiphon.engines.wav import wav_file
 

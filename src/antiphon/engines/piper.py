@@ -37,6 +37,7 @@ from antiphon.engines.model_files import find_model, is_path
 from antiphon.engines.options import read_options
 from antiphon.engines.phrases import phrases, trim
 from antiphon.engines.stoppable_session import StoppableSession
+from antiphon.engines.voice_choice import choose_voice
 from antiphon.engines.workers import Cancellation, JobCancelled, Workers
 
 _RATE = 24_000
@@ -147,9 +148,7 @@ class PiperSynthesizer(Synthesizer):
         priority: Priority = Priority.LIVE,
     ) -> AsyncIterator[AudioChunk]:
         """Speak `text` sentence by sentence; a voice has one language, and `language` changes nothing."""
-        name = voice or self.voices[0].name
-        if all(name != known.name for known in self.voices):
-            raise EngineError(f"piper has no voice {name!r}", code="unsupported")
+        name = choose_voice(self.name, self.voices, voice)
         for phrase in phrases(text, _MOST_CHARACTERS):
             sentences = await self._workers.run(partial(self._read, name, phrase), priority=priority)
             for index, sentence in enumerate(sentences):

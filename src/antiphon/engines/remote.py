@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from antiphon.engines.answer_limits import bound_answer
 from antiphon.engines.base import EngineError, EngineLoad
-from antiphon.engines.options import read_options as read_options
 from antiphon.engines.remote_errors import TRANSLATED, RemoteError, remote_error
 from antiphon.engines.remote_retry import retry_delay
 from antiphon.engines.secrets import Secret

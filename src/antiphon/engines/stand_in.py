@@ -42,6 +42,7 @@ from antiphon.engines.base import (
     VoiceActivityDetector,
 )
 from antiphon.engines.options import NoOptions, read_options
+from antiphon.engines.voice_choice import choose_voice
 
 _SILENT_DBFS = -55.0
 _SPEECH_DBFS = -35.0
@@ -317,9 +318,7 @@ class StandInSynthesizer(Synthesizer):
         priority: Priority = Priority.LIVE,
     ) -> AsyncIterator[AudioChunk]:
         """Give the tone, 200 ms at a time."""
-        chunk = self._chunks.get(voice or self.voices[0].name)
-        if chunk is None:
-            raise EngineError(f"{self.name} has no voice {voice!r}", code="unsupported")
+        chunk = self._chunks[choose_voice(self.name, self.voices, voice)]
         left = round(len(re.sub(r"\s+", " ", text)) * self._character_s / speed * self.sample_rate)
         while left > 0:
             yield AudioChunk(chunk[:left], self.sample_rate)

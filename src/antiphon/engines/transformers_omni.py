@@ -24,7 +24,6 @@ from transformers import (
 from antiphon.engines.base import (
     HEARING_RATE,
     AudioChunk,
-    AudioPart,
     EngineContext,
     EngineError,
     EngineLoad,
@@ -40,10 +39,12 @@ from antiphon.engines.base import (
     Usage,
     Voice,
 )
+from antiphon.engines.heard_turns import seconds_of, words_of
 from antiphon.engines.llamacpp_parser import ReplyParser
 from antiphon.engines.llamacpp_prompt import chat_tools
-from antiphon.engines.remote import read_options
+from antiphon.engines.options import read_options
 from antiphon.engines.transformers_omni_prompt import OmniPrompt, omni_prompt
+from antiphon.engines.voice_choice import choose_voice
 from antiphon.engines.workers import Cancellation, Workers
 
 _FAMILIES = ("qwen2_5_omni", "qwen3_omni_moe")
@@ -163,20 +164,14 @@ class TransformersOmniModel(LanguageModel, SpeechModel):
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Return how many tokens these take; speech and the template's own tokens are estimated."""
-        parts = [part for message in messages for part in message.content]
-        seconds = sum(part.samples.size / part.rate for part in parts if isinstance(part, AudioPart))
-        texts = [part.text for part in parts if isinstance(part, TextPart)]
-        texts += [call.name + call.arguments for message in messages for call in message.tool_calls]
-        texts += map(str, chat_tools(tools))
-        tokens = await asyncio.to_thread(self._tokenizer, "\n".join(texts))
-        return len(tokens["input_ids"]) + 8 * len(messages) + math.ceil(seconds * _AUDIO_TOKENS_PER_SECOND)
+        text = "\n".join([words_of(messages), *map(str, chat_tools(tools))])
+        tokens = await asyncio.to_thread(self._tokenizer, text)
+        return len(tokens["input_ids"]) + 8 * len(messages) + math.ceil(seconds_of(messages) * _AUDIO_TOKENS_PER_SECOND)
 
     def _voice(self, name: str | None) -> str:
         if not self.voices:
             raise EngineError(f"{self._options.model} has no talker: it cannot speak", code="unsupported")
-        if name is not None and all(name != voice.name for voice in self.voices):
-            raise EngineError(f"{self.name} has no voice {name!r}", code="unsupported")
-        return name or self.voices[0].name
+        return choose_voice(self.name, self.voices, name)
 
     async def _stream(self, request: GenerationRequest, voice: str | None) -> AsyncGenerator[_Delta, None]:
         """Run the model in its thread; closing stops it at its next token."""
@@ -184,25 +179,14 @@ class TransformersOmniModel(LanguageModel, SpeechModel):
         prompt = omni_prompt(
             request, audio_turns=self._options.audio_turns, lists_tools=self._lists_tools, preamble=preamble
         )
-        loop = asyncio.get_running_loop()
-        made: asyncio.Queue[_Delta | None] = asyncio.Queue()  # bounded by the reply's tokens
 
-        def give(delta: _Delta) -> None:
-            loop.call_soon_threadsafe(made.put_nowait, delta)
-
-        def work(cancellation: Cancellation) -> None:
+        def work(give: Callable[[_Delta], None], cancellation: Cancellation) -> None:
             if self._loaded is not None:  # else the workers are closed
                 _Reply(self._loaded, self._options, request, give, cancellation).make(prompt, voice)
 
-        job = asyncio.create_task(self._workers.run(work, priority=request.priority), name=self.name)
-        job.add_done_callback(lambda _: made.put_nowait(None))
-        try:
-            while (delta := await made.get()) is not None:
+        async with aclosing(self._workers.stream(work, priority=request.priority)) as deltas:
+            async for delta in deltas:
                 yield delta
-            await job
-        finally:
-            job.cancel()
-            await asyncio.wait({job})
 
 
 class _OnlyCalls(Exception):  # noqa: N818 - the name says it

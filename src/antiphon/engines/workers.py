@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -120,6 +120,32 @@ class Workers:
                     self._jobs.remove(job)
                     heapq.heapify(self._jobs)
             raise
+
+    async def stream(
+        self, work: Callable[[Callable[[T], None], Cancellation], None], *, priority: Priority = Priority.LIVE
+    ) -> AsyncGenerator[T, None]:
+        """Run `work` in a worker and yield what it hands to its first argument, as it comes. Closing cancels `work`.
+
+        What was handed over and not yet read is kept, however much it is.
+
+        Raises:
+            EngineError: code "closed" when the workers are closed; and whatever `work` raises, after what it gave.
+        """
+        loop = asyncio.get_running_loop()
+        made: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
+
+        def give(part: T) -> None:
+            loop.call_soon_threadsafe(made.put_nowait, (part,))
+
+        job = asyncio.create_task(self.run(partial(work, give), priority=priority))
+        job.add_done_callback(lambda _: made.put_nowait(None))
+        try:
+            while (part := await made.get()) is not None:
+                yield part[0]
+            await job
+        finally:
+            job.cancel()
+            await asyncio.wait({job})
 
     def _move_up(self, job: _Job) -> None:
         with self._condition:
