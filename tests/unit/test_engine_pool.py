@@ -12,12 +12,14 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
+from antiphon.config import EngineSettings, Settings
 from antiphon.config.resolved import EnginePlan
 from antiphon.engines.base import EngineContext, EngineError
 from antiphon.engines.stand_in import StandInSynthesizer
 from antiphon.models import ModelError, ModelStore
 from antiphon.server.engine_pool import EngineKey, EnginePool
 from antiphon.server.garbage import freeze_what_stays
+from antiphon.server.service import Service
 
 
 class Counted(StandInSynthesizer):
@@ -228,3 +230,45 @@ async def test_engines_that_are_unloaded_together_are_collected_once(pool: Engin
         gc.callbacks.remove(note)
         gc.unfreeze()
     assert collected == ["all"]
+
+
+async def test_a_reload_loads_and_warms_up_nothing_that_was_there_also_as_a_fallback(told: list[str]) -> None:
+    first, second = ({"engine": "counted", "character_ms": number} for number in (1, 2))
+
+    def settings(instructions: str) -> Settings:
+        return Settings(
+            engines=EngineSettings(preset="stand-in"),
+            pipelines={
+                "chain": {"tts": [first, second], "instructions": instructions},
+                "other": {"tts": [second, first]},
+                "alone": {"tts": second},
+            },
+        )
+
+    service = Service(settings("Be kind."))
+    try:
+        await service.load()
+        assert service.failure is None
+        assert sorted(told) == ["load 1", "load 2", "warm 1", "warm 2"]
+        assert await service.reload(settings("Be brief."))
+        assert sorted(told) == ["load 1", "load 2", "warm 1", "warm 2"]
+    finally:
+        await service.close()
+
+
+async def test_a_fallback_that_was_not_ready_is_asked_again_by_a_reload(
+    told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipelines = {"chain": {"tts": ["stand-in-tts", {"engine": "counted", "character_ms": 1}]}}
+    settings = Settings(engines=EngineSettings(preset="stand-in"), pipelines=pipelines)
+    monkeypatch.setattr(Counted, "cold", True)
+    service = Service(settings)
+    try:
+        await service.load()
+        assert service.failure is None
+        monkeypatch.setattr(Counted, "cold", False)
+        for _ in range(2):
+            assert await service.reload(settings)
+        assert told == ["load 1", "warm 1", "warm 1"]
+    finally:
+        await service.close()

@@ -25,6 +25,7 @@ from antiphon.engines.base import (
     TextPart,
     Transcriber,
     Transcript,
+    Usage,
     Voice,
 )
 from antiphon.engines.fallback import fallback
@@ -82,7 +83,7 @@ class FailingSynthesizer(Failing, StandInSynthesizer):
     voices = (Voice("ada"), Voice("high"))
 
     async def synthesize(self, text: str, **options: Any) -> AsyncIterator[AudioChunk]:
-        async for chunk in self.through(super().synthesize(text, **{**options, "voice": "low"})):
+        async for chunk in self.through(super().synthesize(text, **{**options, "voice": "high"})):
             yield chunk
 
 
@@ -137,6 +138,17 @@ async def test_a_model_that_fails_after_a_word_fails_the_reply() -> None:
         async for delta in model.generate(REQUEST):
             got.append(delta)  # noqa: PERF401 - what came before the failure counts
     assert got == [TextDelta("Hello,"), TextDelta(" this")]
+
+
+@pytest.mark.parametrize("delta", [TextDelta(""), TextDelta("\n"), Usage(5, 0)])
+async def test_a_model_that_fails_before_its_first_word_is_followed_by_the_next(delta: Any) -> None:
+    class Blank(FailingModel):
+        async def generate(self, request: GenerationRequest) -> AsyncIterator[Any]:
+            yield delta
+            raise EngineError("on fire")
+
+    model = cast(LanguageModel, fallback("llm", [await Blank.load(NOTHING), await StandInLanguageModel.load(NOTHING)]))
+    assert (await said(model)).lstrip().startswith("Hello, this is a stand-in.")
 
 
 async def test_when_all_fail_all_is_told() -> None:
@@ -209,12 +221,81 @@ async def test_speech_comes_at_one_rate_and_in_a_voice_that_there_is() -> None:
         assert second.voice == known
 
 
-async def test_speech_that_fails_inside_a_clause_fails() -> None:
-    first, second = await FailingSynthesizer.load(NOTHING), EightKilohertz()
-    first.after = 1
+class Reader(StandInSynthesizer):
+    """Notes what it was asked to say."""
+
+    async def synthesize(self, text: str, **options: Any) -> AsyncIterator[AudioChunk]:
+        self.asked = text
+        async for chunk in super().synthesize(text, **options):
+            yield chunk
+
+
+async def broken_off(text: str, chunks: int, *, before: str | None, speed: float = 1.0) -> tuple[str | None, float]:
+    """Break a voice off after so many chunks of 200 ms; return what the next one was asked to say, and how long all
+    speech was, in s. `before`: what the voice has said as a whole."""
+    first, second = await FailingSynthesizer.load(NOTHING), await Reader.load(NOTHING)
     speaker = cast(Synthesizer, fallback("tts", [first, second]))
-    with pytest.raises(EngineError, match="on fire"):
-        [chunk async for chunk in speaker.synthesize("Hello, everybody out there.")]
+    first.broken = None
+    if before is not None:
+        [chunk async for chunk in speaker.synthesize(before, speed=speed)]
+    first.broken, first.after = EngineError("on fire"), chunks
+    said = [chunk async for chunk in speaker.synthesize(text, speed=speed)]
+    return getattr(second, "asked", None), sum(chunk.samples.size / chunk.rate for chunk in said)
+
+
+CLAUSE = "Hello, everybody out there in the dark of the night."
+
+
+@pytest.mark.parametrize(
+    ("chunks", "rest"),
+    [
+        (0, CLAUSE),
+        (1, CLAUSE),
+        (4, "everybody out there in the dark of the night."),
+        (10, "there in the dark of the night."),
+        (15, "of the night."),
+    ],
+)
+@pytest.mark.parametrize("speed", [1.0, 2.0])
+async def test_speech_that_fails_inside_a_clause_goes_on_with_the_rest(chunks: int, rest: str, speed: float) -> None:
+    asked, seconds = await broken_off(CLAUSE, int(chunks / speed), before="A clause of some length.", speed=speed)
+    assert asked is not None
+    # 60 ms a character: no word that was not said is left out, and at most two words are said twice.
+    said = int(chunks / speed) * 0.2 * speed / 0.06
+    assert CLAUSE.endswith(asked)
+    assert len(CLAUSE) - len(asked) <= said
+    if speed == 1:
+        assert asked == rest
+        assert seconds == pytest.approx(0.2 * chunks + 0.06 * len(rest), abs=0.01)
+
+
+async def test_a_clause_whose_pace_is_not_known_is_said_again() -> None:
+    assert (await broken_off(CLAUSE, 5, before=None))[0] == CLAUSE
+
+
+async def test_nothing_more_is_said_when_only_marks_are_left() -> None:
+    asked, seconds = await broken_off("Yes, fine. " + "." * 40, 10, before="A clause of some length.")
+    assert asked is None
+    assert seconds == pytest.approx(2.0)
+
+
+async def test_chinese_goes_on_at_a_character() -> None:
+    text = "今天天气很好我们去公园散步吧然后回家吃饭看书"
+    asked, _ = await broken_off(text, 5, before="今天天气很好我们去公园散步吧")
+    assert asked is not None
+    assert text.endswith(asked)
+    assert 0 < len(text) - len(asked) <= 1.0 / 0.06
+
+
+async def test_when_the_last_voice_fails_too_the_clause_fails() -> None:
+    first, second = await FailingSynthesizer.load(NOTHING), await FailingSynthesizer.load(NOTHING)
+    first.after = second.after = 1
+    speaker = cast(Synthesizer, fallback("tts", [first, second]))
+    got = []
+    with pytest.raises(EngineError, match="on fire; on fire"):
+        async for chunk in speaker.synthesize(CLAUSE):
+            got.append(chunk)  # noqa: PERF401 - what came before the failure counts
+    assert len(got) == 2
 
 
 async def test_one_that_is_not_ready_at_the_start_rests() -> None:

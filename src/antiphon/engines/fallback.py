@@ -1,4 +1,4 @@
-"""Engines that stand in for each other: when one fails before it gave anything, the next one does the work.
+"""Engines that stand in for each other: when one fails, the next one does the work, or the rest of it.
 
 Each has a circuit breaker, so that one that fails again and again is passed over for a while.
 """
@@ -40,7 +40,15 @@ _REQUESTS_FAULT = frozenset({"unsupported", "context_length_exceeded", "content_
 _SETTINGS_FAULT = frozenset({"invalid_option", "model_missing", "missing_package"})
 """Codes that waiting does not mend."""
 
+_LEAD_IN_S = 0.2
+"""Silence that speech begins with at most, in s."""
+
+_SURELY = 0.85
+"""How much of what a voice should have said by its mean pace is taken to be said: no pace is even within a clause."""
+
 _log = logging.getLogger(__name__)
+
+WarmUps = Sequence[Callable[[], Awaitable[None]]]
 
 E = TypeVar("E", bound=Engine)
 T = TypeVar("T")
@@ -50,15 +58,19 @@ class _Fallback(Engine, Generic[E]):
     """Engines of one role in the order in which they are asked. It owns them, and closes them.
 
     Args:
-        engines: loaded; warming up is done here.
+        engines: loaded.
+        warm_ups: what warms each of them up; None for its own `warm_up`.
         failures: failures in a row after which an engine is passed over.
         rest_s: for how long, in s.
     """
 
     name: ClassVar[str] = "fallback"
 
-    def __init__(self, engines: Sequence[E], *, failures: int = 3, rest_s: float = 30.0) -> None:
+    def __init__(
+        self, engines: Sequence[E], *, failures: int = 3, rest_s: float = 30.0, warm_ups: WarmUps | None = None
+    ) -> None:
         self.engines = tuple(engines)
+        self._warm_ups = warm_ups or [engine.warm_up for engine in engines]
         self.remote = any(engine.remote for engine in engines)
         self._breakers = [CircuitBreaker(failures=failures, rest_s=rest_s) for _ in engines]
         self._take_after_first()
@@ -81,7 +93,7 @@ class _Fallback(Engine, Generic[E]):
         Raises:
             EngineError: the settings of one are wrong, or none is ready.
         """
-        outcomes = await asyncio.gather(*(engine.warm_up() for engine in self.engines), return_exceptions=True)
+        outcomes = await asyncio.gather(*(warm_up() for warm_up in self._warm_ups), return_exceptions=True)
         failed: list[EngineError] = []
         for engine, breaker, outcome in zip(self.engines, self._breakers, outcomes, strict=True):
             if outcome is None:
@@ -107,11 +119,14 @@ class _Fallback(Engine, Generic[E]):
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    async def _stream(self, call: Callable[[E], AsyncIterator[T]]) -> AsyncGenerator[T, None]:
-        """Pass on what the first engine gives that gives anything, or that ends well without.
+    async def _stream(
+        self, call: Callable[[E], AsyncIterator[T]], binds: Callable[[T], bool] = lambda _: True
+    ) -> AsyncGenerator[T, None]:
+        """Pass on what the first engine gives that does not fail before it gave anything that `binds`: after that, no
+        other can take over.
 
         Raises:
-            EngineError: all engines failed or rest. What an engine raises after it gave something is raised as it is.
+            EngineError: all engines failed or rest. What an engine raises after it is bound is raised as it is.
         """
         clock = asyncio.get_running_loop().time
         failed: list[EngineError] = []
@@ -119,11 +134,12 @@ class _Fallback(Engine, Generic[E]):
             ticket = breaker.admit(clock())
             if ticket is None:
                 continue
-            begun = told = False
+            begun = bound = told = False
             pieces = call(engine)
             try:
                 async for piece in pieces:
                     begun = True
+                    bound = bound or binds(piece)
                     yield piece
                 return
             except Exception as error:
@@ -133,7 +149,7 @@ class _Fallback(Engine, Generic[E]):
                     breaker.succeeded(ticket)
                 else:
                     breaker.failed(ticket, clock())
-                if begun:
+                if bound:
                     raise
                 failed.append(failure)
                 _log.warning("%s failed and is passed over: %s", engine.name, failure.message)
@@ -181,7 +197,8 @@ class FallbackTranscriber(_Fallback[Transcriber], Transcriber):
 
 
 class FallbackLanguageModel(_Fallback[LanguageModel], LanguageModel):
-    """Answers with the first model that begins to; one that fails later fails the reply.
+    """Answers with the first model that begins to; one that fails after its first word fails the reply: few models go
+    on with what another began.
 
     Context, images and counting of tokens are the first model's. They hear the user only if all of them do.
     """
@@ -194,7 +211,7 @@ class FallbackLanguageModel(_Fallback[LanguageModel], LanguageModel):
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[TextDelta | ToolCallDelta | Usage | Finish]:
         """Continue the context; see `LanguageModel.generate`."""
-        async with aclosing(self._stream(lambda engine: engine.generate(request))) as deltas:
+        async with aclosing(self._stream(lambda engine: engine.generate(request), _is_answer)) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -207,14 +224,55 @@ class FallbackLanguageModel(_Fallback[LanguageModel], LanguageModel):
         return await self.engines[0].count_tokens(messages, tools)
 
 
+def _is_answer(delta: TextDelta | ToolCallDelta | Usage | Finish) -> bool:
+    """Whether a delta is something that another model's answer cannot follow."""
+    return not isinstance(delta, Usage) and not (isinstance(delta, TextDelta) and not delta.text.strip())
+
+
+class _Pace:
+    """How long a voice's speech is, at speed 1; nothing is known before it has spoken a whole clause."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._characters = 0
+
+    def take(self, text: str, seconds: float) -> None:
+        """Take in how long the whole of `text` was."""
+        self._seconds += seconds
+        self._characters += len(text)
+
+    def characters_in(self, text: str, seconds: float) -> int:
+        """Return how many characters of `text` were said for sure, in whole words, when it broke off after so long."""
+        heard = _SURELY * (seconds - _LEAD_IN_S)
+        if heard <= 0 or not self._seconds:
+            return 0
+        end = min(int(heard * self._characters / self._seconds), len(text))
+        while 0 < end < len(text) and text[end] < "\u2e80" and not text[end - 1].isspace():
+            end -= 1  # Chinese and Japanese, above, have no spaces between words
+        return end
+
+
+async def _silence() -> AsyncGenerator[AudioChunk, None]:
+    """Give no speech: nothing is left to be said."""
+    return
+    yield
+
+
 class FallbackSynthesizer(_Fallback[Synthesizer], Synthesizer):
-    """Speaks every clause with the first engine that begins to; one that fails inside a clause fails the reply.
+    """Speaks every clause with the first engine that does; when one fails inside a clause, the next speaks the rest.
+
+    How far a clause got is told from how long the engine's speech of whole clauses was; a word may be said twice, so
+    that none is lost.
 
     Its voices, its sample rate and whether it reads numbers are the first engine's. An engine that does not have the
     voice speaks in its default one.
     """
 
+    _paces: dict[tuple[int, str | None], _Pace]
+    """By the engine's place and its voice."""
+
     def _take_after_first(self) -> None:
+        self._paces = {}
         self.sample_rate = self.engines[0].sample_rate
         self.reads_numbers = self.engines[0].reads_numbers
         self.voices = next((engine.voices for engine in self.engines if engine.voices), ())
@@ -230,16 +288,25 @@ class FallbackSynthesizer(_Fallback[Synthesizer], Synthesizer):
     ) -> AsyncIterator[AudioChunk]:
         """Speak one clause; see `Synthesizer.synthesize`."""
 
+        rest, spoken_s, pace = text, 0.0, _Pace()
+
         def call(engine: Synthesizer) -> AsyncIterator[AudioChunk]:
+            nonlocal rest, spoken_s, pace
+            rest, spoken_s = rest[pace.characters_in(rest, spoken_s) :], 0.0
             known = voice if any(voice == own.name for own in engine.voices) else None
+            pace = self._paces.setdefault((self.engines.index(engine), known), _Pace())
+            if not any(map(str.isalnum, rest)) and rest != text:
+                return _silence()
             return self._at_rate(
-                engine.synthesize(text, voice=known, speed=speed, language=language, priority=priority),
+                engine.synthesize(rest, voice=known, speed=speed, language=language, priority=priority),
                 engine.sample_rate,
             )
 
-        async with aclosing(self._stream(call)) as chunks:
+        async with aclosing(self._stream(call, lambda _: False)) as chunks:
             async for chunk in chunks:
+                spoken_s += chunk.samples.size / chunk.rate * speed
                 yield chunk
+        pace.take(rest, spoken_s)
 
     async def _at_rate(self, chunks: AsyncIterator[AudioChunk], rate: int) -> AsyncGenerator[AudioChunk, None]:
         """Pass on chunks at the rate that was promised."""
@@ -261,7 +328,14 @@ class FallbackSynthesizer(_Fallback[Synthesizer], Synthesizer):
                 await chunks.aclose()
 
 
-def fallback(role: str, engines: Sequence[Engine], *, failures: int = 3, rest_s: float = 30.0) -> Engine:
+def fallback(
+    role: str,
+    engines: Sequence[Engine],
+    *,
+    failures: int = 3,
+    rest_s: float = 30.0,
+    warm_ups: WarmUps | None = None,
+) -> Engine:
     """Return one engine made of several.
 
     Args:
@@ -270,17 +344,24 @@ def fallback(role: str, engines: Sequence[Engine], *, failures: int = 3, rest_s:
             what is returned.
         failures: failures in a row after which an engine is passed over.
         rest_s: for how long it is, in s; then one call tries it again.
+        warm_ups: what warms each engine up where others use it too; None for its own `warm_up`.
 
     Raises:
         EngineError: code "wrong_role" for another role or an engine of another role, "invalid_option" without engines.
     """
     match role:
         case "transcription":
-            return FallbackTranscriber(_checked(Transcriber, engines), failures=failures, rest_s=rest_s)
+            return FallbackTranscriber(
+                _checked(Transcriber, engines), failures=failures, rest_s=rest_s, warm_ups=warm_ups
+            )
         case "llm":
-            return FallbackLanguageModel(_checked(LanguageModel, engines), failures=failures, rest_s=rest_s)
+            return FallbackLanguageModel(
+                _checked(LanguageModel, engines), failures=failures, rest_s=rest_s, warm_ups=warm_ups
+            )
         case "tts":
-            return FallbackSynthesizer(_checked(Synthesizer, engines), failures=failures, rest_s=rest_s)
+            return FallbackSynthesizer(
+                _checked(Synthesizer, engines), failures=failures, rest_s=rest_s, warm_ups=warm_ups
+            )
         case _:
             raise EngineError(f"{role} takes one engine; transcription, llm and tts take several", code="wrong_role")
 

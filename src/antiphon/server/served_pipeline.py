@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import structlog
@@ -111,7 +112,9 @@ class ServedPipeline(ServedModel):
                 await self._pool.warm_up(keys[0])
                 roles[role] = engines[keys[0]]
             else:
-                roles[role] = fallback(role, [engines[key] for key in keys])
+                # By the pool, which knows what is warm already: other pipelines may use these engines too.
+                warm_ups = [partial(self._pool.warm_up, key) for key in keys]
+                roles[role] = fallback(role, [engines[key] for key in keys], warm_ups=warm_ups)
                 await roles[role].warm_up()
             if isinstance(engine := roles[role], Synthesizer):
                 await load_readers(engine)
