@@ -181,14 +181,16 @@ async def test_a_transcript_beside_a_model_that_hears_fails_alone(remote: Remote
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_the_fallback_speaks_when_a_fault_comes_first(remote: RemoteServer, name: str) -> None:
+async def test_the_fallback_does_what_a_fault_left_undone(remote: RemoteServer, name: str) -> None:
     llm, transcriber, synthesizer = await stand_ins(reply="The local model speaks.")
     local = {"llm": llm, "transcription": transcriber, "tts": synthesizer}[ROLES[name]]
     engine = fallback(ROLES[name], [await remote_engine(name, remote.url), local], failures=100)
     async with serving_engines(await engines_with(name, engine, words=5)) as url, RealtimeClient(url) as client:
         for what, fault in FAULTS.items():
-            if "transcription" not in name and (fault.after or what == "trickles"):
-                continue  # what fails once it has spoken fails
+            if ROLES[name] == "llm" and (fault.after or what == "trickles"):
+                continue  # a model that fails once it has said a word fails
+            if ROLES[name] == "tts" and what == "ends early":
+                continue  # speech without an end of its own, which looks whole
             response = await with_fault(remote, client, fault, 1)
             assert response["status"] == "completed", what
             said = response["output"][0]["content"][0]["transcript"]

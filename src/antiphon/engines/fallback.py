@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from statistics import median
 from typing import ClassVar, Generic, NoReturn, Self, TypeVar
 
 from antiphon.audio.resampling import StreamResampler
@@ -44,7 +46,10 @@ _LEAD_IN_S = 0.2
 """Silence that speech begins with at most, in s."""
 
 _SURELY = 0.85
-"""How much of what a voice should have said by its mean pace is taken to be said: no pace is even within a clause."""
+"""How much of what a voice should have said by its pace is taken to be said: no pace is even within a clause."""
+
+_CLAUSES_OF_PACE = 8
+"""Clauses that a voice's pace is told from."""
 
 _log = logging.getLogger(__name__)
 
@@ -233,20 +238,21 @@ class _Pace:
     """How long a voice's speech is, at speed 1; nothing is known before it has spoken a whole clause."""
 
     def __init__(self) -> None:
-        self._seconds = 0.0
-        self._characters = 0
+        self._clauses: deque[float] = deque(maxlen=_CLAUSES_OF_PACE)  # seconds per character
 
     def take(self, text: str, seconds: float) -> None:
         """Take in how long the whole of `text` was."""
-        self._seconds += seconds
-        self._characters += len(text)
+        if text:
+            self._clauses.append(seconds / len(text))
 
     def characters_in(self, text: str, seconds: float) -> int:
         """Return how many characters of `text` were said for sure, in whole words, when it broke off after so long."""
         heard = _SURELY * (seconds - _LEAD_IN_S)
-        if heard <= 0 or not self._seconds:
+        # Not the mean: a stream of bare samples can end early and look whole.
+        pace = median(self._clauses) if self._clauses else 0.0
+        if heard <= 0 or not pace:
             return 0
-        end = min(int(heard * self._characters / self._seconds), len(text))
+        end = min(int(heard / pace), len(text))
         while 0 < end < len(text) and text[end] < "\u2e80" and not text[end - 1].isspace():
             end -= 1  # Chinese and Japanese, above, have no spaces between words
         return end
