@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import weakref
@@ -11,23 +12,27 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pytest
+import structlog
 
 from antiphon.config import EngineSettings, Settings
 from antiphon.config.resolved import EnginePlan
 from antiphon.engines.base import EngineContext, EngineError
 from antiphon.engines.stand_in import StandInSynthesizer
 from antiphon.models import ModelError, ModelStore
+from antiphon.server import engine_pool
 from antiphon.server.engine_pool import EngineKey, EnginePool
 from antiphon.server.garbage import freeze_what_stays
 from antiphon.server.service import Service
 
 
 class Counted(StandInSynthesizer):
-    """Notes what happens to it; `character_ms` 404 cannot be loaded, 405 has no model, 503 cannot be closed."""
+    """Notes what happens to it; `character_ms` 404 cannot be loaded, 405 has no model, 503 cannot be closed, 408 hangs
+    when it is loaded, 504 when it is closed, 425 when it is warmed up; 409 hangs and does not heed being cancelled."""
 
     told: ClassVar[list[str]] = []
     numbers: ClassVar[Any] = itertools.count()
     gate: ClassVar[asyncio.Event | None] = None
+    over: ClassVar[asyncio.Event]
     cold: ClassVar[bool] = False
 
     @classmethod
@@ -38,6 +43,10 @@ class Counted(StandInSynthesizer):
             await cls.gate.wait()
         if name == "404":
             raise EngineError("404 is broken")
+        if name == "408":
+            await asyncio.Event().wait()
+        if name == "409":
+            await deaf()
         if name == "405":
             raise ModelError("405 is missing", code="model_missing")
         engine = await super().load(context)
@@ -48,6 +57,8 @@ class Counted(StandInSynthesizer):
 
     async def warm_up(self) -> None:
         self.told.append(f"warm {self.label}")
+        if self.label == "425":
+            await asyncio.Event().wait()
         if self.cold:
             raise EngineError(f"{self.label} is not ready")
 
@@ -55,6 +66,15 @@ class Counted(StandInSynthesizer):
         self.told.append(f"close {self.label}")
         if self.label == "503":
             raise RuntimeError("stuck")
+        if self.label == "504":
+            await deaf()
+
+
+async def deaf() -> None:
+    """Wait for `Counted.over`, whatever comes."""
+    while not Counted.over.is_set():
+        with contextlib.suppress(asyncio.CancelledError):
+            await Counted.over.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +87,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Counted, "told", [])
     monkeypatch.setattr(Counted, "gate", None)
     monkeypatch.setattr(Counted, "cold", False)
+    monkeypatch.setattr(Counted, "over", asyncio.Event(), raising=False)
     return Counted.told
 
 
@@ -75,6 +96,14 @@ async def pool() -> AsyncIterator[EnginePool]:
     pool = EnginePool(ModelStore.default())
     yield pool
     await pool.close()
+    Counted.over.set()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no patience with engines that hang."""
+    for name in ("_LOAD_S", "_CLOSE_S", "_STOP_S", "_ALONE_S"):
+        monkeypatch.setattr(engine_pool, name, {"_LOAD_S": 0.4, "_ALONE_S": 0.1}.get(name, 0.05))
 
 
 def key(number: int, cores: int = 1) -> EngineKey:
@@ -272,3 +301,41 @@ async def test_a_fallback_that_was_not_ready_is_asked_again_by_a_reload(
         assert told == ["load 1", "warm 1", "warm 1"]
     finally:
         await service.close()
+
+
+@pytest.mark.parametrize("stuck", [408, 409])
+@pytest.mark.usefixtures("hurried")
+async def test_an_engine_that_hangs_when_it_is_loaded_holds_up_no_other(
+    pool: EnginePool, told: list[str], stuck: int
+) -> None:
+    hanging = asyncio.create_task(pool.hold([key(stuck)]))
+    await until(told, f"load {stuck}")
+    assert list(await pool.hold([key(1), key(2)])) == [key(1), key(2)]
+    assert not hanging.done()
+    assert pool.memory == {}  # of engines that were loaded at once
+    with pytest.raises(EngineError, match=r"counted did not load within 0\.4 s") as caught:
+        await hanging
+    assert caught.value.code == "timeout"
+    await pool.hold([key(3)])
+    assert set(pool.loaded) == {key(1), key(2), key(3)}
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_an_engine_that_hangs_when_it_is_closed_holds_up_neither_others_nor_the_end(told: list[str]) -> None:
+    pool = EnginePool(ModelStore.default())
+    await pool.hold([key(504), key(1)])
+    pool.release([key(504), key(1)])
+    await until(told, "close 1")
+    assert list(await pool.hold([key(504)])) == [key(504)]  # anew, once the first has been given up
+    with structlog.testing.capture_logs() as logs:
+        await pool.close()
+    assert [(line["event"], line["engine"]) for line in logs] == [("closing an engine failed", "counted")]
+    Counted.over.set()
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_an_engine_that_hangs_when_it_is_warmed_up_is_given_up(pool: EnginePool) -> None:
+    await pool.hold([key(425), key(1)])
+    with pytest.raises(EngineError, match="counted did not warm up within"):
+        await pool.warm_up(key(425))
+    await pool.warm_up(key(1))

@@ -1,16 +1,17 @@
 """Engines that are loaded once, however many pipelines and configurations use them.
 
 An engine is the same when its name, options, keys and cores are. It is loaded when it is first held and closed when
-nobody holds it any more; at once, or after having been idle for as long as it may.
+nobody holds it any more; at once, or after having been idle for as long as it may. One that hangs, loading or closing,
+is given up after a while, and holds up no other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -21,7 +22,21 @@ from antiphon.models import ModelError
 from antiphon.server.garbage import free_unloaded
 from antiphon.server.process_memory import resident_bytes, return_freed_memory
 
+_LOAD_S = 900.0
+"""How long an engine may take to load, and to warm up: the largest models are read from slow disks for minutes."""
+
+_ALONE_S = 60.0
+"""How long an engine that loads keeps others waiting, so that what the process grows by is its own."""
+
+_CLOSE_S = 10.0
+"""How long an engine may take to close."""
+
+_STOP_S = 2.0
+"""How long what is given up may take to stop."""
+
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,10 @@ class EnginePool:
     _closing: int = 0
     _garbage: bool = False
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the engine that loads, so that what the process grows by is its own."""
+    _loading_since: float = 0.0
+    _loads: str = ""
+    _beside: int = 0
 
     @property
     def memory(self) -> dict[EngineKey, int]:
@@ -120,7 +139,8 @@ class EnginePool:
         if entry.warm is None or _failed(entry.warm):
             engine = await entry.engine
             if entry.warm is None or _failed(entry.warm):
-                entry.warm = asyncio.create_task(engine.warm_up(), name=f"warm up {key.name}")
+                work = _in_time(engine.warm_up(), _LOAD_S, f"{key.name} did not warm up")
+                entry.warm = asyncio.create_task(work, name=f"warm up {key.name}")
         await asyncio.shield(entry.warm)
 
     def release(self, keys: Iterable[EngineKey]) -> None:
@@ -169,15 +189,39 @@ class EnginePool:
         key = entry.key
         kind = await asyncio.to_thread(find_engine, key.name, Engine)  # which imports it
         context = EngineContext(self.models, key.cores, key.given)
+        failure = f"{key.name} did not load"
         if kind.remote:
-            return await kind.load(context)
-        async with self._loading:  # one at a time, so that each one's growth is its own
+            return await _in_time(kind.load(context), _LOAD_S, failure)
+        if not await self._turn_to_load():
+            _log.warning("loading beside an engine that takes long", engine=key.name, other=self._loads)
+            return await _in_time(kind.load(context), _LOAD_S, failure)
+        try:
+            self._loads, beside = key.name, self._beside
             before = resident_bytes()
-            engine = await kind.load(context)
+            engine = await _in_time(kind.load(context), _LOAD_S, failure)
             after = resident_bytes()
-        if before is not None and after is not None:
+        finally:
+            self._loading.release()
+        if before is not None and after is not None and beside == self._beside:
             entry.grown = max(0, after - before)
         return engine
+
+    async def _turn_to_load(self) -> bool:
+        """Wait until no other engine loads, with `_loading` held then, or until the one that does has taken too long to
+        be waited for; return which."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            since = self._loading_since if self._loading.locked() else clock()
+            try:
+                async with asyncio.timeout_at(since + _ALONE_S):
+                    await self._loading.acquire()
+            except TimeoutError:
+                if self._loading.locked() and clock() >= self._loading_since + _ALONE_S:
+                    self._beside += 1
+                    return False
+            else:
+                self._loading_since = clock()
+                return True
 
     async def _close(self, entry: _Entry, engine: asyncio.Task[Engine], warm: asyncio.Task[None] | None) -> None:
         for task in (warm, engine):
@@ -186,7 +230,7 @@ class EnginePool:
                 await asyncio.wait({task})
         if not engine.cancelled() and engine.exception() is None:
             try:
-                await engine.result().close()
+                await _in_time(engine.result().close(), _CLOSE_S, f"{entry.key.name} did not close")
             except Exception:  # noqa: BLE001 - of any engine; told here, for nobody waits for it
                 _log.exception("closing an engine failed", engine=entry.key.name)
             else:
@@ -200,6 +244,24 @@ class EnginePool:
             await asyncio.to_thread(return_freed_memory)
         if entry.engine is None and entry.closing is asyncio.current_task():
             del self._entries[entry.key]
+
+
+async def _in_time(work: Coroutine[Any, Any, T], limit_s: float, failure: str) -> T:
+    """Return what an engine's work returns; it is stopped when it takes longer than `limit_s`.
+
+    Raises:
+        EngineError: code "timeout", with `failure` as its message.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=limit_s)
+        if not done:
+            raise EngineError(f"{failure} within {limit_s:g} s", code="timeout")
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_STOP_S)  # some do not heed it
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:
