@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import expect
@@ -28,6 +29,14 @@ SAID = "vm-sorry"
 def slow_server() -> Iterator[ServerProcess]:
     """A server whose answers are long, so that there is time to interrupt them."""
     with serving("stand-in", environment=SLOW_ENVIRONMENT) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def relay(stand_in_server: ServerProcess) -> Iterator[ServerProcess]:
+    """A server in front of the other one."""
+    pipelines = {"relayed": {"upstream": {"base_url": stand_in_server.base_url}}}
+    with serving(environment={"ANTIPHON_PIPELINES": json.dumps(pipelines)}) as server:
         yield server
 
 
@@ -162,6 +171,33 @@ async def test_typing_and_a_tool(
         await heard_it(page)
 
 
+@pytest.mark.parametrize("relayed", [False, True], ids=["here", "relayed"])
+@TRANSPORTS
+async def test_a_spoken_turn_with_a_tool(  # noqa: PLR0917 - fixtures
+    transport: Transport,
+    relayed: bool,
+    stand_in_server: ServerProcess,
+    relay: ServerProcess,
+    chromium: str,
+    tmp_path: Path,
+    artefacts: Path,
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [recording(SAID)])
+    server = relay if relayed else stand_in_server
+    async with browsing(chromium, microphone=wav) as context, playground(context, server.base_url) as page:
+        await page.page.get_by_role("button", name="Insert an example").click()
+        await page.page.get_by_label("Calls tools").select_option("required")
+        await page.start(transport)
+        await page.until("response.done", 2)
+        await heard_it(page)
+        turn = page.page.locator(".turn")
+        await expect(turn).to_have_count(1)
+        await expect(turn).to_contain_text("called get_weather")
+        await expect(turn).to_contain_text("after your pause" if not relayed else "after the turn")
+        await expect(turn).not_to_contain_text("no spoken answer")
+        await page.picture(artefacts, f"tool-{transport}-{'relayed' if relayed else 'here'}")
+
+
 async def test_each_model_speaks_with_its_own_voice_until_another_is_chosen(chromium: str, tmp_path: Path) -> None:
     config = tmp_path / "antiphon.yaml"
     config.write_text("pipelines: {first: {voice: high}, second: {voice: low}}")
@@ -191,7 +227,8 @@ async def test_settings_change_the_session_at_once(
     wav = microphone(tmp_path / "microphone.wav", [])
     async with browsing(chromium, microphone=wav) as context, playground(context, stand_in_server.base_url) as page:
         await page.start(transport)
-        updates = 1 if transport == "websocket" else 0  # over WebRTC the first settings come with the offer
+        updates = 1  # the first settings
+        await page.until("session.updated")
         await page.page.get_by_label("Instructions", exact=True).fill("Be brief.")
         updated = await page.until("session.updated", updates + 1)
         assert updated["session"]["instructions"] == "Be brief."
@@ -210,6 +247,80 @@ async def test_settings_change_the_session_at_once(
         updated = await page.until("session.updated", updates + 4)
         assert updated["session"]["audio"]["input"]["turn_detection"] is None
         await page.page.get_by_role("button", name="Hold to talk").wait_for()
+
+
+@pytest.fixture(scope="module")
+def clinic() -> Iterator[ServerProcess]:
+    """A server with models that take turns in ways of their own."""
+    pipelines = {
+        "clinic": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}, "instructions": "You are a clinic."},
+        "desk": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 900, "interrupt_response": False}},
+        "dictation": {"turn_detection": "off"},
+    }
+    environment = {"ANTIPHON_PIPELINES": json.dumps(pipelines), "ANTIPHON_DEFAULT_PIPELINE": "clinic"}
+    with serving(environment=environment) as server:
+        yield server
+
+
+def detection_of(event: dict[str, Any]) -> Any:
+    return event["session"]["audio"]["input"]["turn_detection"]
+
+
+@TRANSPORTS
+async def test_turns_are_the_servers_until_others_are_chosen(
+    transport: Transport, clinic: ServerProcess, chromium: str, tmp_path: Path, artefacts: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context, playground(context, clinic.base_url) as page:
+        await page.start(transport)
+        own = detection_of(await page.until("session.created"))
+        assert (own["type"], own["eagerness"]) == ("semantic_vad", "low")
+        updated = await page.until("session.updated")
+        assert detection_of(updated) == own
+        assert updated["session"]["instructions"] == "You are a clinic."
+        shown = page.page.locator("#servers-turns")
+        await expect(shown).to_contain_text("Eagerness to answer")
+        await expect(shown).to_contain_text("low")
+        await expect(page.page.locator("#servers-turns-kind")).to_have_text("semantic_vad")
+        await page.picture(artefacts, f"servers-turns-{transport}")
+        await page.choose("turns", "none")
+        assert detection_of(await page.until("session.updated", 2)) is None
+        await page.choose("turns", "server")
+        assert detection_of(await page.until("session.updated", 3)) == own
+        # Who chooses begins with what was in force.
+        await page.choose("turns", "semantic_vad")
+        assert detection_of(await page.until("session.updated", 4)) == own
+        await page.page.get_by_label("Eagerness").select_option("high")
+        assert detection_of(await page.until("session.updated", 5))["eagerness"] == "high"
+
+
+async def test_the_parameters_in_force_are_where_a_choice_begins(
+    clinic: ServerProcess, chromium: str, tmp_path: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context, playground(context, clinic.base_url) as page:
+        await page.page.get_by_label("Model").select_option("desk")
+        await page.start("websocket")
+        await expect(page.page.locator("#servers-turns")).to_contain_text("900 ms")
+        await page.choose("turns", "server_vad")
+        updated = detection_of(await page.until("session.updated", 2))
+        assert (updated["silence_duration_ms"], updated["interrupt_response"]) == (900, False)
+
+
+@TRANSPORTS
+async def test_a_model_whose_turns_are_committed_by_hand_is_pushed_to_talk(
+    transport: Transport, clinic: ServerProcess, chromium: str, tmp_path: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [recording(SAID)] * 3)
+    async with browsing(chromium, microphone=wav) as context, playground(context, clinic.base_url) as page:
+        await page.page.get_by_label("Model").select_option("dictation")
+        await page.start(transport)
+        button = page.page.get_by_role("button", name="Hold to talk")
+        await button.hover()
+        await page.page.mouse.down()
+        await page.page.wait_for_timeout(1_500)
+        await page.page.mouse.up()
+        await page.until("response.done")
 
 
 async def test_the_event_log(stand_in_server: ServerProcess, chromium: str, tmp_path: Path) -> None:

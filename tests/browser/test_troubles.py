@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -159,6 +160,76 @@ async def test_no_microphone_is_left_open_after_a_call(
         await expect(page.page.locator("#banner")).to_be_hidden()
         await page.page.evaluate("answerMicrophone(true)")
         await until_true(page.page, "opened.length === 1 && opened.every((track) => track.readyState === 'ended')")
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ['{"turns": ', "null", '"words"', '{"turns": 5, "voices": "x", "answers": [1], "eagerness": {}, "model": 0}'],
+)
+async def test_settings_that_were_kept_and_cannot_be_read(
+    kept: str, stand_in_server: ServerProcess, chromium: str
+) -> None:
+    async with browsing(chromium) as context:
+        page = await context.new_page()
+        await page.add_init_script(f"localStorage.setItem('antiphon.settings', {json.dumps(kept)})")
+        await page.add_init_script("localStorage.setItem('antiphon.theme', '{')")
+        async with playground(context, stand_in_server.base_url) as playing:
+            await expect(playing.page.get_by_label("Model")).to_have_value("antiphon-stand-in")
+            assert await playing.page.locator("input[name=turns]:checked").get_attribute("value") == "server"
+            await playing.start("websocket")
+            await playing.until("session.updated")
+
+
+@TRANSPORTS
+async def test_pressing_and_choosing_before_and_after_a_call(
+    transport: Transport, chromium: str, tmp_path: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    slow = "const play = AudioWorklet.prototype.addModule; AudioWorklet.prototype.addModule = async function (...how) {"
+    slow += " await new Promise((resolve) => setTimeout(resolve, 500)); return play.apply(this, how); }; null;"
+    async with browsing(chromium, microphone=wav) as context:
+        with serving() as server:
+            page = await Playground.open(context, server.base_url)
+            await page.choose("turns", "none")
+            await page.choose("transport", transport)
+            button, call = page.page.locator("#push"), page.page.locator("#call")
+            body = page.page.locator("body")
+            await body.press("Space", delay=400)  # there is no call
+            await body.press("Escape")
+            await page.page.evaluate(slow)
+            await call.click()
+            await page.status("Connecting")
+            await page.page.evaluate("document.activeElement.blur()")
+            for key in ("Escape", "Space"):  # there is no connection yet
+                await body.press(key)
+            await call.focus()
+            await page.status("Connected")
+            await page.page.keyboard.down("Space")  # on the button that started the call it would end it
+            await expect(button).to_have_attribute("aria-pressed", "true")
+            await call.click()  # hung up with the button held
+            await page.status("Call ended")
+            await page.page.keyboard.up("Space")
+            await expect(button).to_have_attribute("aria-pressed", "false")
+            await page.page.get_by_label("Noise reduction").select_option("far_field")
+            await call.click()
+            await page.status("Connected")
+            await expect(button).to_have_attribute("aria-pressed", "false")
+            await page.page.keyboard.down("Space")
+            await expect(button).to_have_attribute("aria-pressed", "true")
+            # The call is lost while the answer is being stopped, and while a microphone is being opened.
+            await page.page.evaluate(SLOW_MICROPHONE)
+            await page.page.locator("select[name=microphone]").select_option(index=1)
+            await until_true(page.page, "window.answerMicrophone !== null")
+            server.kill()
+        await page.status("Connection lost")
+        await page.page.evaluate("answerMicrophone(true)")
+        await page.page.keyboard.up("Space")
+        await expect(button).to_have_attribute("aria-pressed", "false")
+        await page.page.locator("select[name=speaker]").select_option(index=0)
+        await page.page.wait_for_timeout(600)  # the settings settle
+        await call.click()
+        await page.status("Call ended")
+        page.traffic.finish(expected_errors=["ERR_CONNECTION_REFUSED", "WebSocket connection to"])
 
 
 async def test_a_server_that_does_not_come_back(chromium: str, tmp_path: Path) -> None:

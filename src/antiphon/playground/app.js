@@ -15,6 +15,8 @@ import { Turns } from './turns.js';
 import { tabs, views } from './views.js';
 import { WaterfallView } from './waterfall-view.js';
 
+const WITHOUT_INSTRUCTIONS = 'None: the model is told nothing';
+
 const by = (id) => document.getElementById(id);
 
 const server = new Server();
@@ -55,7 +57,11 @@ call.addEventListener('event', ({ detail: { direction, event, at } }) => {
     waterfall.keep(turns.turns);
   }
   if (event.type === 'conversation.item.truncated') meters.markCut();
-  if (event.type === 'session.created') by('settings').elements.instructions.placeholder = event.session.instructions;
+  if (event.type === 'session.created') {
+    by('settings').elements.instructions.placeholder = event.session.instructions || WITHOUT_INSTRUCTIONS;
+    form.setServersTurns(event.session.audio.input.turn_detection);
+    showCall();
+  }
   if (event.type === 'response.output_audio_transcript.delta' && !voiceHeard) {
     voiceHeard = true;
     showCall();
@@ -76,6 +82,7 @@ call.addEventListener('state', ({ detail: { state, label, problem } }) => {
 });
 
 call.addEventListener('microphone', ({ detail: { problem } }) => {
+  if (problem && call.state === 'waiting') return; // the connection comes first
   if (problem) showBanner(`${problem} Until then you can type.`, 'Try again', () => call.openMicrophone(), 'microphone');
   else {
     hideBanner();
@@ -143,10 +150,14 @@ async function loadModels() {
 function showCall() {
   const inCall = call.state !== 'idle';
   const live = call.state === 'live';
-  const byHand = form.values.turns === 'none';
+  const { byHand } = call;
   by('call').dataset.state = call.state;
   by('call').firstElementChild.textContent = inCall ? { live: 'Hang up' }[call.state] ?? 'Cancel' : 'Start a call';
+  const held = document.activeElement === by('push');
   by('push').hidden = !(live && byHand);
+  // The space bar talks; on the button that started the call it would end it.
+  if (!by('push').hidden && document.activeElement === by('call')) by('push').focus();
+  if (by('push').hidden && held) by('call').focus();
   by('mute').hidden = !live || byHand;
   by('stop').hidden = !live;
   form.lock({ inCall, voiceHeard });

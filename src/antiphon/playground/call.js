@@ -14,10 +14,12 @@ const SHORTEST_MS = 300; // to hold the button; less is a slip of the finger
 export class Call extends EventTarget {
   #server;
   #settings = null;
+  #own = null; // the session as the server opened it, before any settings
   #transport = null;
   #retry = 0;
   #retries = 0;
   #pressedAt = null;
+  #releasing = false;
   #recall;
 
   state = 'idle'; // idle, connecting, live, waiting (to reconnect)
@@ -36,6 +38,12 @@ export class Call extends EventTarget {
 
   get talking() {
     return this.#pressedAt !== null;
+  }
+
+  /** Whether turns are taken by push-to-talk: because that was chosen, or because the server says so and nothing was. */
+  get byHand() {
+    const turns = this.#settings?.turns;
+    return turns === 'none' || (turns === 'server' && this.#own?.audio.input.turn_detection === null);
   }
 
   /** Begin. Fails never: what went wrong is told as state and notice. */
@@ -68,12 +76,12 @@ export class Call extends EventTarget {
   async update(settings) {
     const before = this.#settings;
     this.#settings = settings;
-    if (this.state !== 'live' || !before) return;
-    const session = sessionConfig(settings);
-    if (JSON.stringify(session) !== JSON.stringify(sessionConfig(before))) this.send({ type: 'session.update', session });
+    if (this.state !== 'live' || !before) return; // what connects or waits uses them once it is there
+    const session = sessionConfig(settings, this.#own);
+    if (JSON.stringify(session) !== JSON.stringify(sessionConfig(before, this.#own))) this.send({ type: 'session.update', session });
+    this.#hearAsChosen();
     if (settings.microphone !== before.microphone) await this.openMicrophone();
-    if (settings.speaker !== before.speaker) await this.#transport.setSpeaker(settings.speaker);
-    this.#transport.sending = this.#hearsAlways;
+    if (settings.speaker !== before.speaker) await this.#transport?.setSpeaker(settings.speaker);
   }
 
   send(event) {
@@ -90,10 +98,12 @@ export class Call extends EventTarget {
 
   /** Push-to-talk: from now on the microphone is heard. */
   async press() {
+    this.#releasing = false; // pressed again at once: the same turn goes on
     if (this.state !== 'live' || this.talking) return;
     this.#pressedAt = performance.now();
     this.#dispatch('talking', { talking: true });
     await this.interrupt();
+    if (!this.talking || !this.#transport) return; // the call ended meanwhile
     this.send({ type: 'input_audio_buffer.clear' });
     this.#transport.sending = true;
   }
@@ -102,11 +112,11 @@ export class Call extends EventTarget {
   async release() {
     if (!this.talking) return;
     const held = performance.now() - this.#pressedAt;
+    this.#releasing = true;
     await new Promise((resolve) => setTimeout(resolve, TAIL_MS));
-    if (!this.talking || !this.#transport) return;
-    this.#pressedAt = null;
-    this.#dispatch('talking', { talking: false });
-    this.#transport.sending = this.#hearsAlways;
+    if (!this.#releasing || !this.talking) return;
+    this.#letGo();
+    this.#hearAsChosen();
     if (held < SHORTEST_MS) {
       this.send({ type: 'input_audio_buffer.clear' });
       this.#dispatch('hint', { words: 'Hold the button while you speak.' });
@@ -140,14 +150,23 @@ export class Call extends EventTarget {
     clearTimeout(this.#retry);
     this.#tell('connecting', 'Reconnecting');
     await this.#connect(this.#recall());
+    if (this.state === 'live' && !this.microphone.stream) await this.openMicrophone(); // lost with the server
   }
 
-  get #hearsAlways() {
-    return this.#settings.turns !== 'none';
+  #hearAsChosen() {
+    if (this.#transport && !this.talking) this.#transport.sending = !this.byHand;
+  }
+
+  #letGo() {
+    if (!this.talking) return;
+    this.#pressedAt = null;
+    this.#releasing = false;
+    this.#dispatch('talking', { talking: false });
   }
 
   async #connect(items) {
     const settings = this.#settings;
+    this.#own = null;
     const Transport = settings.transport === 'webrtc' ? WebRtcTransport : WebSocketTransport;
     const transport = new Transport(this.microphone, {
       event: (event) => this.#receive(event),
@@ -156,11 +175,11 @@ export class Call extends EventTarget {
       position: (itemId, ms) => this.#dispatch('position', { itemId, ms }),
     });
     this.#transport = transport;
-    transport.sending = this.#hearsAlways;
+    this.#hearAsChosen();
     try {
       const secret = await this.#server.clientSecret();
       const { model, speaker } = settings;
-      await transport.connect(this.#server, { model, speaker, secret, session: sessionConfig(settings) });
+      await transport.connect(this.#server, { model, speaker, secret });
     } catch (error) {
       transport.close();
       if (this.#transport !== transport) return; // hung up meanwhile
@@ -174,11 +193,17 @@ export class Call extends EventTarget {
       return;
     }
     this.#retries = 0;
+    this.send({ type: 'session.update', session: sessionConfig(this.#settings, this.#own) });
+    this.#hearAsChosen();
     for (const item of items) this.send({ type: 'conversation.item.create', item });
     this.#tell('live', 'Connected');
   }
 
   #receive(event) {
+    if (event.type === 'session.created') {
+      this.#own = event.session;
+      this.#hearAsChosen();
+    }
     this.#dispatch('event', { direction: 'received', event });
     if (event.type === 'response.done') {
       for (const answer of answersTo(event.response, this.#settings.answers)) this.send(answer);
@@ -191,7 +216,7 @@ export class Call extends EventTarget {
   #dropped(reason) {
     this.#transport?.close();
     this.#transport = null;
-    this.#pressedAt = null;
+    this.#letGo();
     const wait = RETRY_AFTER_MS[this.#retries];
     if (wait === undefined) {
       this.#end('Connection lost', { words: `The connection was lost and does not come back (${reason}).` });
@@ -208,7 +233,7 @@ export class Call extends EventTarget {
     clearTimeout(this.#retry);
     this.#transport?.close();
     this.#transport = null;
-    this.#pressedAt = null;
+    this.#letGo();
     this.microphone.close();
     this.#tell('idle', label, problem);
   }

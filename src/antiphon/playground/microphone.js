@@ -6,6 +6,7 @@ const WORDS = {
   NotFoundError: 'No microphone was found. Plug one in, then try again.',
   NotReadableError: 'The microphone does not open: another program may be using it, or the system blocks it.',
   OverconstrainedError: 'The chosen microphone is gone. Choose another one in the settings.',
+  Unreachable: 'A part of this page that the microphone needs cannot be loaded from the server.',
   Insecure:
     'Browsers give a microphone only to pages from this machine (http://localhost) or over HTTPS, and this is neither.',
 };
@@ -35,22 +36,32 @@ export class Microphone {
     if (!navigator.mediaDevices) throw new MicrophoneError(WORDS.Insecure);
     const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
     if (device) audio.deviceId = { exact: device };
+    let stream;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ audio });
+      stream = await navigator.mediaDevices.getUserMedia({ audio });
     } catch (error) {
       throw new MicrophoneError(WORDS[error.name] ?? `The microphone does not open: ${error.message}`);
     }
+    this.close(); // another may have been opened while the browser asked
+    this.stream = stream;
     this.track.enabled = !this.#muted;
     this.track.onended = () => this.onLost('The microphone was unplugged or switched off.');
-    this.#context = new AudioContext({ latencyHint: 'interactive' });
-    await this.#context.audioWorklet.addModule(new URL('capture-worklet.js', import.meta.url));
-    const source = this.#context.createMediaStreamSource(this.stream);
-    const capture = new AudioWorkletNode(this.#context, 'capture', { numberOfOutputs: 0, channelCount: 1, channelCountMode: 'explicit' });
+    const context = new AudioContext({ latencyHint: 'interactive' });
+    this.#context = context;
+    try {
+      await context.audioWorklet.addModule(new URL('capture-worklet.js', import.meta.url));
+    } catch {
+      if (this.#context === context) this.close();
+      throw new MicrophoneError(WORDS.Unreachable);
+    }
+    if (this.#context !== context) return; // closed meanwhile
+    const source = context.createMediaStreamSource(stream);
+    const capture = new AudioWorkletNode(context, 'capture', { numberOfOutputs: 0, channelCount: 1, channelCountMode: 'explicit' });
     capture.port.onmessage = ({ data }) => this.onChunk?.(data);
-    this.analyser = this.#context.createAnalyser();
+    this.analyser = context.createAnalyser();
     source.connect(this.analyser);
     source.connect(capture);
-    await this.#context.resume();
+    await context.resume();
   }
 
   get muted() {

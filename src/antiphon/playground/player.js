@@ -46,6 +46,7 @@ export class Player {
 
   /** Fall silent, and return what was cut off: item, content index and the ms of it that were heard. */
   async flush() {
+    if (!this.#node) return [];
     const flushed = new Promise((resolve) => this.#flushes.push(resolve));
     this.#node.port.postMessage({ type: 'flush' });
     return flushed;

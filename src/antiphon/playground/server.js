@@ -1,5 +1,7 @@
 // What the page asks of the server over HTTP. The API key stays in memory, or in this tab's session if asked to.
 
+import { keep, recall, textsOf } from './stored.js';
+
 const STORED = 'antiphon.key';
 
 export class ServerError extends Error {
@@ -11,7 +13,7 @@ export class ServerError extends Error {
 }
 
 export class Server {
-  #key = sessionStorage.getItem(STORED) ?? '';
+  #key = textsOf(recall(STORED, 'sessionStorage')).key ?? '';
 
   constructor(base = document.baseURI) {
     this.#base = base;
@@ -26,8 +28,7 @@ export class Server {
   /** Use an API key; `remember` keeps it until the tab is closed. */
   setKey(key, remember) {
     this.#key = key;
-    if (remember && key) sessionStorage.setItem(STORED, key);
-    else sessionStorage.removeItem(STORED);
+    keep(STORED, remember && key ? { key } : null, 'sessionStorage');
   }
 
   /** Return the models, each with its voices and, as `voice`, the one that it has unless told otherwise. */
@@ -54,10 +55,10 @@ export class Server {
   }
 
   /** Give a WebRTC offer and return the answer. */
-  async call(model, secret, sdp, session) {
+  async call(model, secret, sdp) {
     const body = new FormData();
     body.set('sdp', sdp);
-    body.set('session', JSON.stringify(session));
+    body.set('session', JSON.stringify({ type: 'realtime' }));
     const headers = secret ? { Authorization: `Bearer ${secret}` } : {};
     const answer = await this.#fetch(this.#realtime('v1/realtime/calls', model), { method: 'POST', body, headers });
     return answer.text();

@@ -2,16 +2,21 @@
 
 const NUMBERS = ['threshold', 'prefix_padding_ms', 'silence_duration_ms'];
 
-/** Return the `session` of a session.update. */
-export function sessionConfig(settings) {
+/**
+ * Return the `session` of a session.update. `own` is the session as the server opened it, once it is known: what nobody
+ * has chosen stays, or becomes again, what it was there.
+ */
+export function sessionConfig(settings, own = null) {
+  const instructions = settings.instructions || own?.instructions;
+  const detection = settings.turns === 'server' ? own?.audio.input.turn_detection : turnDetection(settings);
   return {
     type: 'realtime',
-    instructions: settings.instructions,
+    ...(instructions === undefined ? {} : { instructions }),
     audio: {
       input: {
         transcription: { model: 'whisper-1' },
         noise_reduction: settings.noiseReduction === 'off' ? null : { type: settings.noiseReduction },
-        turn_detection: turnDetection(settings),
+        ...(detection === undefined ? {} : { turn_detection: detection }),
       },
       output: settings.voice ? { voice: settings.voice } : {},
     },
@@ -36,4 +41,19 @@ function turnDetection(settings) {
       };
     }
   }
+}
+
+/** Return what a `turn_detection` object says, as pairs of a name and its value in words. */
+export function inWords(detection) {
+  if (!detection) return [['Ends a turn', 'you, with the button']];
+  const given = (name, words) => (detection[name] === undefined ? [] : [words(detection[name])]);
+  return [
+    ...given('silence_duration_ms', (ms) => ['Silence that ends a turn', `${ms} ms`]),
+    ...given('threshold', (threshold) => ['Speech threshold', `${threshold}`]),
+    ...given('prefix_padding_ms', (ms) => ['Audio kept before speech', `${ms} ms`]),
+    ...given('idle_timeout_ms', (ms) => ['Ask again when idle for', ms ? `${ms} ms` : 'never']),
+    ...given('eagerness', (eagerness) => ['Eagerness to answer', eagerness]),
+    ...given('interrupt_response', (may) => ['I can interrupt', may ? 'yes' : 'no']),
+    ...(detection.create_response === false ? [['Answers by itself', 'no']] : []),
+  ];
 }

@@ -1,6 +1,8 @@
 // The settings: reading the form, keeping it, and showing what belongs to the chosen way of taking turns.
 
 import { element } from './dom.js';
+import { inWords } from './session-config.js';
+import { keep, recall, textsOf } from './stored.js';
 import { EXAMPLE, EXAMPLE_ANSWER, parseTools } from './tools.js';
 
 const STORED = 'antiphon.settings';
@@ -21,9 +23,9 @@ export class SettingsForm extends EventTarget {
   constructor(form) {
     super();
     this.#form = form;
-    this.#kept = JSON.parse(localStorage.getItem(STORED) ?? '{}');
-    this.#answers = this.#kept.answers ?? {};
-    this.#voices = this.#kept.voices ?? {};
+    this.#kept = recall(STORED);
+    this.#answers = textsOf(this.#kept.answers);
+    this.#voices = textsOf(this.#kept.voices);
     this.#restore();
     form.addEventListener('submit', (event) => event.preventDefault());
     form.addEventListener('input', (event) => this.#changed(event));
@@ -74,6 +76,27 @@ export class SettingsForm extends EventTarget {
     document.getElementById('voice-hint').hidden = !(inCall && voiceHeard);
   }
 
+  /** Show the turn detection that the server has by itself, and let a choice begin from its parameters. */
+  setServersTurns(detection) {
+    document.getElementById('servers-turns-kind').textContent = detection?.type ?? 'none';
+    document.getElementById('servers-turns-hint').hidden = true;
+    const pairs = inWords(detection).map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value)));
+    document.getElementById('servers-turns').replaceChildren(...pairs);
+    if (this.values.turns !== 'server') return;
+    for (const [name, value] of Object.entries(detection ?? {})) {
+      const field = this.#field(name);
+      if (field) field.value = value ?? 0;
+    }
+    this.#field('interruptible').checked = detection?.interrupt_response ?? true;
+    this.#show();
+  }
+
+  #forgetServersTurns() {
+    document.getElementById('servers-turns-kind').textContent = '';
+    document.getElementById('servers-turns-hint').hidden = false;
+    document.getElementById('servers-turns').replaceChildren();
+  }
+
   #field(name) {
     return this.#form.elements[name];
   }
@@ -81,16 +104,19 @@ export class SettingsForm extends EventTarget {
   #restore() {
     for (const field of this.#form.elements) {
       const value = this.#kept[field.name];
-      if (value === undefined) continue;
-      if (field.type === 'radio') field.checked = field.value === value;
-      else if (field.type === 'checkbox') field.checked = value;
-      else field.value = value;
+      if (field.type === 'radio') field.checked ||= field.value === value;
+      else if (field.type === 'checkbox') field.checked = value ?? field.checked;
+      else if (field.tagName === 'SELECT') choose(field, value);
+      else if (['string', 'number'].includes(typeof value)) field.value = value;
     }
   }
 
   #changed({ target }) {
     if (target.name === 'toolsText') this.#readTools();
-    if (target.name === 'model') this.#showVoices();
+    if (target.name === 'model') {
+      this.#showVoices();
+      this.#forgetServersTurns();
+    }
     if (target.name === 'voice') this.#voices[this.#field('model').value] = target.value;
     if (target.dataset.answers) this.#answers[target.dataset.answers] = target.value;
     this.#show();
@@ -100,7 +126,7 @@ export class SettingsForm extends EventTarget {
 
   #tell() {
     const values = this.values;
-    localStorage.setItem(STORED, JSON.stringify(values));
+    keep(STORED, values);
     this.dispatchEvent(new CustomEvent('change', { detail: values }));
   }
 
@@ -144,5 +170,9 @@ export class SettingsForm extends EventTarget {
 
 function fill(select, options, chosen) {
   select.replaceChildren(...options.map(([value, name]) => element('option', { value }, name)));
-  if (options.some(([value]) => value === chosen)) select.value = chosen;
+  choose(select, chosen);
+}
+
+function choose(select, value) {
+  if (Array.from(select.options).some((option) => option.value === value)) select.value = value;
 }

@@ -2,6 +2,9 @@
 
 const ENOUGH = 100; // turns that are kept
 
+/** The page answers the calls itself, so it knows when they came. */
+const TOOL = { name: 'tools', from: ['first_token', 'transcript', 'speech_stopped'], to: 'tools_called', label: 'Tool called' };
+
 /**
  * What a turn is made of, in order: name, from which moment to which, and what it is called. Where the first moment did
  * not happen, or later, a stage begins at the next one: without a draft, work begins when the turn is over, and a model
@@ -10,7 +13,8 @@ const ENOUGH = 100; // turns that are kept
 const STAGES = [
   { name: 'silence', from: ['speech_paused'], to: 'speech_stopped', label: 'Waiting for silence' },
   { name: 'transcript', from: ['draft_started', 'speech_stopped'], to: 'transcript', label: 'Transcript' },
-  { name: 'first_token', from: ['transcript', 'draft_started', 'speech_stopped'], to: 'first_token', label: 'First token' },
+  TOOL,
+  { name: 'first_token', from: ['tools_called', 'transcript', 'draft_started', 'speech_stopped'], to: 'first_token', label: 'First token' },
   { name: 'first_clause', from: ['first_token'], to: 'first_clause', label: 'First clause' },
   { name: 'first_audio', from: ['first_clause', 'first_token'], to: 'first_audio_made', label: 'First audio' },
   { name: 'sent', from: ['speech_stopped'], to: 'first_audio_sent', label: 'Answer begins' },
@@ -20,7 +24,8 @@ const STAGES = [
 const SEEN = [
   { name: 'transcript', from: ['speech_stopped'], to: 'transcript', label: 'Transcript' },
   { name: 'response', from: ['speech_stopped'], to: 'response_created', label: 'Response created' },
-  { name: 'first_token', from: ['response_created'], to: 'first_token', label: 'First words' },
+  TOOL,
+  { name: 'first_token', from: ['tools_called', 'response_created'], to: 'first_token', label: 'First words' },
   { name: 'sent', from: ['speech_stopped'], to: 'first_audio_sent', label: 'Answer begins' },
 ];
 
@@ -55,7 +60,11 @@ export function ticks(min, max) {
   return Array.from({ length: Math.floor((max - first) / step) + 1 }, (_, index) => first + index * step);
 }
 
-/** The turns of a call, the last one last. A turn: id, words, moments (ms since it closed), source, adopted, drafts. */
+/**
+ * The turns of a call, the last one last. A turn: id, words, tools (those that its answer called), moments (ms since it
+ * closed), source, adopted, drafts. An answer that calls tools is no answer yet: the one after it counts, and the
+ * server's timeline does not know when it began.
+ */
 export class Turns {
   turns = [];
   #open = null; // the turn whose answer is awaited
@@ -94,11 +103,8 @@ export class Turns {
       case 'response.output_audio.delta':
       case 'output_audio_buffer.started':
         return this.#mark(this.#responses.get(event.response_id), 'first_audio_sent', at);
-      case 'response.done': {
-        const turn = this.#responses.get(event.response.id);
-        this.#responses.delete(event.response.id);
-        return this.#mark(turn, 'response_done', at);
-      }
+      case 'response.done':
+        return this.#done(event.response, at);
       case 'antiphon.turn.timeline':
         return this.#told(event);
       default:
@@ -111,6 +117,7 @@ export class Turns {
       id,
       number: (this.turns.at(-1)?.number ?? 0) + 1,
       words: '',
+      tools: [],
       closedAt: at,
       moments: { speech_stopped: 0 },
       source: 'page',
@@ -124,8 +131,20 @@ export class Turns {
     return turn;
   }
 
+  #done(response, at) {
+    const turn = this.#responses.get(response.id);
+    this.#responses.delete(response.id);
+    const calls = response.status === 'completed' ? response.output.filter(({ type }) => type === 'function_call') : [];
+    if (!turn || !calls.length) return this.#mark(turn, 'response_done', at);
+    turn.tools.push(...calls.map(({ name }) => name));
+    if (this.turns.at(-1) === turn) this.#open = turn; // unless the user has gone on
+    this.#mark(turn, 'tools_called', at);
+    return turn;
+  }
+
   #mark(turn, moment, at) {
-    if (!turn || turn.source === 'server' || turn.moments[moment] !== undefined) return null;
+    if (!turn || turn.moments[moment] !== undefined) return null;
+    if (turn.source === 'server' && !turn.tools.length) return null;
     turn.moments[moment] = Math.max(0, at - turn.closedAt);
     return turn;
   }
@@ -134,7 +153,8 @@ export class Turns {
     const turn = this.#find(event.item_id);
     if (!turn) return null;
     turn.source = 'server';
-    turn.moments = event.since_speech_stopped_ms;
+    const { tools_called } = turn.moments;
+    turn.moments = { ...(tools_called === undefined ? {} : { tools_called }), ...event.since_speech_stopped_ms };
     turn.adopted = event.adopted;
     turn.drafts = event.drafts;
     turn.audioMs = event.audio_ms;

@@ -62,7 +62,8 @@ function times(turn) {
   const made = element('p', { class: 'times' });
   if (afterPause !== null) made.append(element('b', {}, shortMs(afterPause)), 'after your pause was noticed');
   else if (afterTurn !== null) made.append(element('b', {}, shortMs(afterTurn)), 'after the turn');
-  else made.append('no spoken answer');
+  else if (!turn.tools.length) made.append('no spoken answer');
+  if (turn.tools.length) made.append(element('span', { class: 'chip' }, `called ${[...new Set(turn.tools)].join(', ')}`));
   if (turn.adopted) made.append(element('span', { class: 'chip', 'data-adopted': turn.adopted }, ADOPTED[turn.adopted]));
   return made;
 }
@@ -119,7 +120,8 @@ function note(turn) {
   if (turn.source === 'server') {
     const drafts = turn.drafts === 1 ? '1 draft' : `${turn.drafts} drafts`;
     const audio = `${(turn.audioMs / 1000).toFixed(1)} s of audio`;
-    return [element('p', { class: 'note' }, `${audio} · ${drafts} · 0 is the end of the turn`)];
+    const seen = turn.tools.length ? ' · from the tool on as seen from this page' : '';
+    return [element('p', { class: 'note' }, `${audio} · ${drafts} · 0 is the end of the turn${seen}`)];
   }
   return [element('p', { class: 'note' }, 'As seen from this page, network included · 0 is the end of the turn')];
 }

@@ -25,7 +25,7 @@ export class WebRtcTransport {
   }
 
   /** Connect, and return when the session's channel is open. */
-  async connect(server, { model, secret, session, speaker }) {
+  async connect(server, { model, secret, speaker }) {
     const peer = new RTCPeerConnection();
     this.#peer = peer;
     const streams = this.#microphone.stream ? [this.#microphone.stream] : [];
@@ -47,7 +47,7 @@ export class WebRtcTransport {
     opened.catch(() => {}); // told below, unless the offer fails first
     await peer.setLocalDescription();
     await gathered(peer);
-    const sdp = await server.call(model, secret, peer.localDescription.sdp, session);
+    const sdp = await server.call(model, secret, peer.localDescription.sdp);
     await peer.setRemoteDescription({ type: 'answer', sdp });
     await opened;
     channel.onclose = () => this.#lose('the other side hung up');
@@ -93,6 +93,7 @@ export class WebRtcTransport {
     this.#peer?.close();
     this.#audio.srcObject = null;
     this.#context?.close();
+    this.#context = null;
   }
 
   #play(stream) {

@@ -27,7 +27,7 @@ export class WebSocketTransport {
   }
 
   /** Connect, and return when the session is there. */
-  async connect(server, { model, secret, session, speaker }) {
+  async connect(server, { model, secret, speaker }) {
     try {
       await this.#player.open(speaker);
     } catch (error) {
@@ -45,7 +45,6 @@ export class WebSocketTransport {
     this.#microphone.onChunk = (pcm) => {
       if (this.sending) this.send({ type: 'input_audio_buffer.append', audio: toBase64(pcm) });
     };
-    this.send({ type: 'session.update', session });
   }
 
   send(event) {

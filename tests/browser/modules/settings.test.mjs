@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventRecord, matches, shortened } from '../../../src/antiphon/playground/event-record.js';
-import { sessionConfig } from '../../../src/antiphon/playground/session-config.js';
+import { inWords, sessionConfig } from '../../../src/antiphon/playground/session-config.js';
+import { keep, recall, textsOf } from '../../../src/antiphon/playground/stored.js';
 import { answersTo, parseTools } from '../../../src/antiphon/playground/tools.js';
 
 const SETTINGS = {
@@ -19,6 +20,46 @@ test('each way of taking turns has its own parameters', () => {
     type: 'semantic_vad', eagerness: 'high', interrupt_response: false,
   });
   assert.equal(detection({ turns: 'none' }), null);
+});
+
+test('what nobody has chosen is the server’s', () => {
+  const unchosen = { ...SETTINGS, turns: 'server', instructions: '' };
+  const opening = sessionConfig(unchosen);
+  assert.ok(!('instructions' in opening) && !('turn_detection' in opening.audio.input));
+  const detection = { type: 'semantic_vad', eagerness: 'low', create_response: true, interrupt_response: false };
+  const own = { instructions: 'You are a clinic.', audio: { input: { turn_detection: detection } } };
+  const again = sessionConfig(unchosen, own); // after something else was chosen
+  assert.deepEqual([again.instructions, again.audio.input.turn_detection], ['You are a clinic.', detection]);
+  assert.equal(sessionConfig(unchosen, { ...own, audio: { input: { turn_detection: null } } }).audio.input.turn_detection, null);
+  const chosen = sessionConfig(SETTINGS, own);
+  assert.deepEqual([chosen.instructions, chosen.audio.input.turn_detection.type], ['Be brief.', 'server_vad']);
+});
+
+test('turn detection in words', () => {
+  const vad = { type: 'server_vad', threshold: 0.5, prefix_padding_ms: 300, silence_duration_ms: 200, idle_timeout_ms: null };
+  assert.deepEqual(inWords({ ...vad, create_response: true, interrupt_response: true }), [
+    ['Silence that ends a turn', '200 ms'], ['Speech threshold', '0.5'],
+    ['Audio kept before speech', '300 ms'], ['Ask again when idle for', 'never'], ['I can interrupt', 'yes'],
+  ]);
+  assert.deepEqual(inWords({ type: 'semantic_vad', eagerness: 'auto', create_response: false, interrupt_response: false }), [
+    ['Eagerness to answer', 'auto'], ['I can interrupt', 'no'], ['Answers by itself', 'no'],
+  ]);
+  assert.deepEqual(inWords(null), [['Ends a turn', 'you, with the button']]);
+});
+
+test('what the browser keeps may be anything, or nothing', () => {
+  for (const broken of ['{"turns": ', 'null', '[1]', '5', '"words"', '']) {
+    globalThis.kept = { getItem: () => broken };
+    assert.deepEqual(recall('x', 'kept'), {});
+  }
+  globalThis.kept = {
+    getItem() { throw new Error('SecurityError'); },
+    setItem() { throw new Error('QuotaExceededError'); },
+  };
+  assert.deepEqual(recall('x', 'kept'), {});
+  keep('x', { a: 1 }, 'kept');
+  assert.deepEqual(textsOf({ a: 'b', c: 5, d: null }), { a: 'b' });
+  assert.deepEqual(textsOf(7), {});
 });
 
 test('noise reduction, voice, tools', () => {

@@ -103,6 +103,54 @@ test('a response to what was typed is no answer to a spoken turn', () => {
   assert.equal(turns.turns[0].moments.first_audio_sent, 250);
 });
 
+/** A turn whose answer calls a tool, and what is said once that is answered. */
+function withTool(turns) {
+  const call = { type: 'function_call', name: 'look' };
+  turns.apply({ type: 'response.created', response: { id: 'r' } }, 1_090);
+  turns.apply({ type: 'response.done', response: { id: 'r', status: 'completed', output: [call] } }, 1_400);
+  if (turns.timeline) turns.apply({ ...timeline, since_speech_stopped_ms: turns.timeline }, 1_401);
+  turns.apply({ type: 'response.created', response: { id: 's' } }, 1_410);
+  turns.apply({ type: 'response.output_audio_transcript.delta', response_id: 's' }, 1_500);
+  turns.apply({ type: 'response.output_audio.delta', response_id: 's' }, 1_550);
+  turns.apply({ type: 'response.done', response: { id: 's', status: 'completed', output: [{ type: 'message' }] } }, 1_900);
+  return turns.turns[0];
+}
+
+test('the answer to a turn that needs a tool is the one after the tool’s', () => {
+  const turns = new Turns();
+  turns.apply(stopped, 1_000);
+  turns.apply({ type: 'conversation.item.input_audio_transcription.completed', item_id: 'u', transcript: 'Hi.' }, 1_080);
+  const turn = withTool(turns);
+  assert.deepEqual([turn.source, turn.tools], ['page', ['look']]);
+  assert.deepEqual(answerTimes(turn), { afterTurn: 550, afterPause: null });
+  const { bars } = waterfall(turn);
+  assert.deepEqual(bars.map(({ name, ms }) => [name, ms]), [
+    ['transcript', 80], ['response', 90], ['tools', 320], ['first_token', 100], ['sent', 550],
+  ]);
+});
+
+test('a server’s timeline ends where the tool is called; the page saw the rest', () => {
+  const turns = Object.assign(new Turns(), { timeline: { speech_paused: -400, speech_stopped: 0, transcript: 80, response_created: 90 } });
+  turns.apply(stopped, 1_000);
+  const turn = withTool(turns);
+  assert.deepEqual([turn.source, turn.tools], ['server', ['look']]);
+  assert.deepEqual(answerTimes(turn), { afterTurn: 550, afterPause: 950 });
+  assert.deepEqual(waterfall(turn).bars.map(({ name, ms }) => [name, ms]), [
+    ['silence', 400], ['transcript', 80], ['tools', 320], ['first_token', 100], ['sent', 550],
+  ]);
+});
+
+test('who goes on before the tool is answered has a turn of its own', () => {
+  const turns = new Turns();
+  turns.apply(stopped, 1_000);
+  turns.apply({ type: 'response.created', response: { id: 'r' } }, 1_090);
+  turns.apply({ ...stopped, item_id: 'v' }, 1_300);
+  const output = [{ type: 'function_call', name: 'look' }];
+  turns.apply({ type: 'response.done', response: { id: 'r', status: 'completed', output } }, 1_400);
+  turns.apply({ type: 'response.created', response: { id: 's' } }, 1_410);
+  assert.equal(turns.turns[1].moments.response_created, 110);
+});
+
 test('it does not grow for ever', () => {
   const turns = new Turns();
   for (let index = 0; index < 250; index += 1) turns.apply({ ...stopped, item_id: String(index) }, index);
