@@ -63,6 +63,32 @@ async def test_a_second_signal_stops_at_once() -> None:
             assert await asyncio.to_thread(server.wait) == 130
 
 
+STUCK = """\
+import asyncio, time
+
+from antiphon.engines.stand_in import StandInTurnClassifier
+
+
+class Stuck(StandInTurnClassifier):
+    async def close(self):
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+"""
+
+
+def test_a_thread_of_an_engine_that_does_not_end_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+    info = tmp_path / "stuck-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stuck\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[antiphon.engines]\nstuck = stuck_engine:Stuck\n")
+    (tmp_path / "stuck_engine.py").write_text(STUCK)
+    environment = {"PYTHONPATH": str(tmp_path), "ANTIPHON_ENGINES__TURN__NAME": "stuck"}
+    with serving(environment=environment) as server:
+        os.kill(server.pid, signal.SIGTERM)
+        server.wait_for("stopped")
+        assert server.wait() == 0
+        assert server.log[-1]["event"] == "threads of engines do not end: the process ends without them"
+
+
 # --- what keeps a server from starting -------------------------------------------------------------------------------
 
 

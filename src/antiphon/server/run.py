@@ -8,6 +8,8 @@ import errno
 import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -25,6 +27,9 @@ from antiphon.server.websocket_protocol import MAX_FRAME_BYTES, PING_INTERVAL_S,
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RELOAD: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """Not on Windows."""
+
+_END_S = 5.0
+"""How long threads may go on when everything is closed."""
 
 _log = structlog.get_logger(__name__)
 
@@ -84,8 +89,23 @@ def run_server(
 
     app = create_app(settings)
     server = RealtimeServer(app, ready, reread)
+    server.on_stopped = lambda: _end_soon(server)
     server.run(sockets)
     return server.failure
+
+
+def _end_soon(server: RealtimeServer) -> None:
+    """End the process in a moment, should it still be there: Python waits for threads, which nothing else can end."""
+
+    def end() -> None:
+        _log.error("threads of engines do not end: the process ends without them", failure=server.failure)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0 if server.failure is None else 1)
+
+    timer = threading.Timer(_END_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 def uvicorn_options() -> dict[str, Any]:
@@ -114,6 +134,7 @@ class RealtimeServer(uvicorn.Server):
     ) -> None:
         super().__init__(uvicorn.Config(app, **uvicorn_options()))
         self.failure: str | None = None
+        self.on_stopped: Callable[[], None] = lambda: None
         self._app = app
         self._on_ready = on_ready
         self._reread = reread
@@ -141,6 +162,7 @@ class RealtimeServer(uvicorn.Server):
         await self._service.drain()
         await super().shutdown(sockets)
         _log.info("stopped")
+        self.on_stopped()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
