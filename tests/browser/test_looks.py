@@ -81,6 +81,73 @@ async def test_a_conversation_on_every_screen(  # noqa: PLR0917 - fixtures
         assert not await page.page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
+LONG_LABELS = """() => {
+  for (const name of ['model', 'voice', 'microphone']) {
+    document.querySelector(`[name=${name}]`).selectedOptions[0].textContent = 'a label that goes on and on '.repeat(9);
+  }
+}"""
+
+INSIDE = """() => {
+  const room = document.querySelector('.settings').clientWidth;
+  const wide = [...document.querySelectorAll('.settings select')].filter((field) => field.offsetWidth > room - 20);
+  return document.documentElement.scrollWidth <= innerWidth && wide.length === 0;
+}"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1000, 1440])
+async def test_long_labels_stay_in_their_fields(  # noqa: PLR0917 - fixtures
+    width: int, dark: bool, server: ServerProcess, chromium: str, tmp_path: Path, artefacts: Path
+) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with (
+        browsing(chromium, microphone=wav, phone=width == 375, dark=dark) as context,
+        playground(context, server.base_url) as page,
+    ):
+        await page.page.set_viewport_size({"width": width, "height": 800})
+        await expect(page.page.locator("[name=model]")).to_have_value("antiphon-stand-in")
+        if width == 375:
+            await page.page.get_by_role("button", name="Settings").click()
+        await page.page.evaluate(LONG_LABELS)
+        assert await page.page.evaluate(INSIDE)
+        await page.picture(artefacts, f"long-labels-{width}-{'dark' if dark else 'light'}")
+
+
+async def test_push_to_talk_on_a_phone(server: ServerProcess, chromium: str, tmp_path: Path, artefacts: Path) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with (
+        browsing(chromium, microphone=wav, phone=True) as context,
+        playground(context, server.base_url) as page,
+    ):
+        views = page.page.get_by_role("navigation", name="Views")
+        await views.get_by_role("button", name="Settings").click()
+        await page.choose("turns", "none")
+        await views.get_by_role("button", name="Talk").click()
+        await page.page.get_by_role("button", name="Start a call").click()
+        await page.status("Connected")
+        await expect(page.page.get_by_text("Hold the button")).to_be_visible()
+        for button in ("#call", "#push"):  # one line each
+            assert await page.page.locator(button).evaluate("(button) => button.offsetHeight") <= 56
+        assert not await page.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        await page.picture(artefacts, "phone-push-to-talk")
+
+
+async def test_a_banner_does_not_hide_the_last_words(server: ServerProcess, chromium: str, tmp_path: Path) -> None:
+    wav = microphone(tmp_path / "microphone.wav", [])
+    async with browsing(chromium, microphone=wav) as context, playground(context, server.base_url) as page:
+        await page.page.set_viewport_size({"width": 1200, "height": 620})
+        await page.start("websocket")
+        for answers in (1, 2):
+            await page.page.get_by_label("Message").fill("Tell me more.")
+            await page.page.get_by_label("Message").press("Enter")
+            await page.until("response.done", answers)
+        last = page.page.locator(".said .words").last
+        await expect(last).to_be_in_viewport(ratio=1)
+        await context.grant_permissions(["clipboard-read"])  # nothing else: the microphone is taken away
+        await expect(page.page.locator("#banner")).to_be_visible()
+        await expect(last).to_be_in_viewport(ratio=1)
+
+
 async def test_light_and_dark_by_a_switch(server: ServerProcess, chromium: str) -> None:
     async with browsing(chromium, dark=True) as context, playground(context, server.base_url) as page:
         ground = "getComputedStyle(document.body).backgroundColor"

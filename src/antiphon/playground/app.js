@@ -15,6 +15,11 @@ import { Turns } from './turns.js';
 import { tabs, views } from './views.js';
 import { WaterfallView } from './waterfall-view.js';
 
+const WELCOME = {
+  idle: 'Start a call and speak, or type below. Speak again at any time to interrupt.',
+  hears: 'It listens. Speak, or type below.',
+  byHand: 'Hold the button, or the space bar, while you speak. Or type below.',
+};
 const WITHOUT_INSTRUCTIONS = 'None: the model is told nothing';
 
 const by = (id) => document.getElementById(id);
@@ -34,7 +39,7 @@ const log = new EventLog({
   copy: by('event-copy'), download: by('event-download'), clear: by('event-clear'), count: by('event-count'),
 });
 const meters = new Meters(by('score'), by('level-you'), by('level-it'), {
-  you: () => (call.state === 'idle' ? null : call.microphone.analyser),
+  you: () => (call.state === 'idle' || (call.byHand && !call.talking) ? null : call.microphone.analyser),
   it: () => call.outputAnalyser,
 });
 let voiceHeard = false;
@@ -42,6 +47,7 @@ let voiceHeard = false;
 themeSwitch(by('theme'));
 tabs(document.querySelector('[role=tablist]'));
 views(document.querySelector('.views'));
+showCall();
 const lookForDevices = watchDevices(form, by('speaker-field'));
 loadModels();
 
@@ -83,7 +89,7 @@ call.addEventListener('state', ({ detail: { state, label, problem } }) => {
 
 call.addEventListener('microphone', ({ detail: { problem } }) => {
   if (problem && call.state === 'waiting') return; // the connection comes first
-  if (problem) showBanner(`${problem} Until then you can type.`, 'Try again', () => call.openMicrophone(), 'microphone');
+  if (problem) showBanner(`${problem} Meanwhile you can type.`, 'Try again', () => call.openMicrophone(), 'microphone');
   else {
     hideBanner();
     lookForDevices();
@@ -160,6 +166,7 @@ function showCall() {
   if (by('push').hidden && held) by('call').focus();
   by('mute').hidden = !live || byHand;
   by('stop').hidden = !live;
+  by('welcome-words').textContent = WELCOME[live ? (byHand ? 'byHand' : 'hears') : 'idle'];
   form.lock({ inCall, voiceHeard });
 }
 

@@ -13,6 +13,7 @@ export class ConversationView {
   #live;
   #shown = new Map();
   #told = new Set();
+  #atEnd = true;
 
   constructor(transcript, { list, scroller, welcome, live }) {
     this.#transcript = transcript;
@@ -20,16 +21,27 @@ export class ConversationView {
     this.#scroller = scroller;
     this.#welcome = welcome;
     this.#live = live;
+    scroller.addEventListener('scroll', () => (this.#atEnd = this.#isAtEnd()));
+    // A banner, a phone's keyboard or another window size must not hide the last words.
+    new ResizeObserver(() => this.#atEnd && this.#scrollToEnd()).observe(scroller);
   }
 
   /** Show what has changed. */
   update(ids) {
     if (!ids.length) return;
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    const atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    const atEnd = this.#isAtEnd();
     for (const id of new Set(ids)) this.#show(id);
     this.#welcome.hidden = this.#transcript.entries.length > 0;
-    if (atEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (atEnd) this.#scrollToEnd();
+  }
+
+  #isAtEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  }
+
+  #scrollToEnd() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
   clear() {
@@ -91,7 +103,8 @@ function words(entry) {
     made.append(element('span', { class: 'cut' }, `interrupted at ${after}`));
   }
   const rest = entry.text.slice(heard.length);
-  if (rest) made.append(element('span', { class: 'unheard' }, rest));
+  const words = entry.cut ? rest.trimStart() : rest; // a space would be struck out, too
+  if (words) made.append(element('span', { class: 'unheard' }, words));
   return made;
 }
 

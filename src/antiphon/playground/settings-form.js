@@ -133,6 +133,7 @@ export class SettingsForm extends EventTarget {
   #show() {
     const { turns } = this.values;
     for (const part of this.#form.querySelectorAll('[data-turns]')) part.hidden = !part.dataset.turns.split(' ').includes(turns);
+    for (const select of this.#form.querySelectorAll('select')) select.title = select.selectedOptions[0]?.text ?? '';
     for (const slider of this.#form.querySelectorAll('input[type=range]')) {
       const least = Number(slider.dataset.least ?? 0);
       if (Number(slider.value) > 0 && Number(slider.value) < least) slider.value = least;
@@ -149,6 +150,7 @@ export class SettingsForm extends EventTarget {
     const named = voices.map(({ name, description }) => [name, description ? `${name} · ${description}` : name]);
     const field = this.#field('voice');
     fill(field, named.length ? named : [['', 'The model’s own']], this.#voices[model?.id] ?? model?.voice);
+    this.#show();
   }
 
   #readTools() {
