@@ -12,8 +12,6 @@ from antiphon.pipeline.speech_text.languages import LANGUAGES
 from antiphon.pipeline.speech_text.reader import Reader
 from antiphon.pipeline.spoken_text import spoken_text
 
-ENGLISH = Reader(LANGUAGES["en"])
-
 
 @pytest.mark.parametrize(
     ("text", "spoken"),
@@ -104,15 +102,38 @@ WRITTEN = (
 )
 
 
-@given(st.lists(st.integers(1, 12), min_size=1), st.integers(0, len(WRITTEN)))
-def test_what_is_said_does_not_depend_on_the_pieces(sizes: list[int], start: int) -> None:
-    def said(pieces: list[str]) -> list[str]:
+ANSWERS = {
+    "en": "Meet at 221B Baker St. in ~5 min. (10:00:00Z)! Dr. No lives on 12 Elm Dr. Then **$19.99/month**, 3–5x.[1] "
+    "Run `ls -l ./a`:\n\n| A | 1/2 |\n|---|---|\n- 4.5/5\n  1. x² - 2x\nSee https://a.b/c, St. Louis 👍🏽 2024/12/25.",
+    "de": "In der 21. Sitzung, am 3. und 4. Mai um 10:00:00Z. Das kostet ~5 €/Monat, z. B. 1.234,56 €. Der 1. Platz!",
+    "fr": "M. Dupont paie ~5 €/mois de 9h à 17h30. 1 heure, n° 5, c.-à-d. 1 234,56 €. Le 1er mai…",
+    "es": "El Sr. García paga ~5 €/mes a las 14:30. ¿1 hora? ½ taza, EE. UU., 200 personas: 3–5 €.",
+    "it": "La Sig.ra Bianchi arriva alle 14.30 con ~5 €. 1 ora, ad es. ½ tazza; 21 km.",
+    "pt": "O Sr. Silva paga ~R$ 5/mês às 14h30. 2 horas, p. ex. ½ xícara; (11) 91234-5678.",
+    "nl": "Dhr. Jansen betaalt ~€ 5/u om 14.30 uur. 2x sneller, bijv. 06-12345678; 5 min. later.",
+}
+READERS = {code: Reader(LANGUAGES[code]) for code in ANSWERS}
+
+
+@given(
+    st.sampled_from(sorted(ANSWERS)).flatmap(
+        lambda code: st.tuples(st.just(code), st.sampled_from([ANSWERS[code], WRITTEN]))
+    ),
+    st.lists(st.integers(1, 12), min_size=1),
+    st.integers(0, 300),
+)
+def test_what_is_said_does_not_depend_on_the_pieces(answer: tuple[str, str], sizes: list[int], start: int) -> None:
+    code, written = answer
+
+    def said(pieces: list[str]) -> list[tuple[str, str]]:
         reasoning, splitter = ReasoningFilter(), ClauseSplitter()
         clauses = [clause for piece in pieces for clause in splitter.feed(reasoning.feed(piece))]
         clauses += [*splitter.feed(reasoning.flush()), *splitter.flush()]
-        return [spoken_text(clause.text, ENGLISH).text for clause in clauses]
+        if written is not WRITTEN:  # the transcript is what was written
+            assert "".join(clause.text for clause in clauses) == text
+        return [(clause.text, spoken_text(clause.text, READERS[code]).text) for clause in clauses]
 
-    text, pieces, position = WRITTEN[start:], list[str](), 0
+    text, pieces, position = written[start % len(written) :], list[str](), 0
     while position < len(text):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(text[position : position + size])

@@ -20,6 +20,10 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\])")
 _FOOTNOTE = re.compile(r"\[\^[^\[\]]+\]:?")
+# "text.[1][2]", "text[3].": what an answer refers to.
+_CITATION = re.compile(
+    r"(?<=[.,;!?\"”])\s?(?:\[[1-9][0-9]{0,2}\])+(?![\w(])|(?<=[a-zà-ÿ])(?:\[[1-9][0-9]{0,2}\])+(?=[.,;:!?](?:\s|\Z))"
+)
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"'`|]+", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _BACKSLASH = re.compile(r"\\+")
@@ -52,7 +56,7 @@ def spoken_text(text: str, reader: Reader | None = None) -> Traced:
     traced = Traced.of(text).sub(_CODE_BLOCK, lambda _: " ").sub(FORMULA, formula).sub(_COMMENT, lambda _: " ")
     traced = traced.sub(_AUTOLINK, lambda _: [" ", 1, " "]).sub(_TAG, lambda _: " ")
     traced = traced.sub(_ENTITY, lambda match: html.unescape(match.group()))
-    traced = traced.sub(_LINK, lambda _: [1]).sub(_FOOTNOTE, lambda _: "").sub(_URL, _host)
+    traced = traced.sub(_CITATION, lambda _: "").sub(_LINK, lambda _: [1]).sub(_FOOTNOTE, lambda _: "").sub(_URL, _host)
     traced = traced.sub(_ESCAPED, lambda _: [1]).sub(_BACKSLASH, lambda _: " ")
     lines = []
     for match in _LINE.finditer(traced.text):

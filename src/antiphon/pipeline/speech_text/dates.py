@@ -6,11 +6,14 @@ import re
 from datetime import date
 
 from babel.dates import get_month_names
+from babel.units import format_unit
 
+from antiphon.pipeline.speech_text.german_ordinals import words_before
 from antiphon.pipeline.speech_text.language import Language
 from antiphon.pipeline.speech_text.numbers import Numbers, Rule
 
-_ISO = re.compile(r"\b([0-9]{4})-([0-9]{2})-([0-9]{2})(?![0-9-])(?:T(?=[0-9]{2}:))?")
+_ISO = re.compile(r"(?<![\w./-])([0-9]{4})([-/.])([0-9]{2})\2([0-9]{2})(?![0-9/-])(?:T(?=[0-9]{2}:))?")
+_DAY_FIRST = re.compile(r"(?<![\w./-])([0-9]{1,2})([.-])([0-9]{1,2})\2([0-9]{4})(?![\w/-])")
 _DATIVE = re.compile(r"\b(?:am|vom|zum|dem|den|im|beim|bis|ab|seit)\s+\Z", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:der|die|das)\s+\Z", re.IGNORECASE)
 
@@ -28,12 +31,18 @@ class Dates:
         self._months |= {short[month].rstrip(".").lower(): month for month in range(1, 13)}
         if language.code == "en":
             self._months["sept"] = 9
+        one, more = (format_unit(count, "duration-second", "long", locale=language.code) for count in (1, 2))
+        self._seconds = one.replace("1", "").strip(), more.replace("2", "").strip()
 
     def rules(self) -> list[Rule]:
         """Return the rules, in order."""
         slash = {"de": r"\. ?", "nl": "[-/]"}.get(self._language.code, "/")
         numeric = rf"(?<![\w./-])([0-9]{{1,2}}){slash}([0-9]{{1,2}}){slash}([0-9]{{4}}|[0-9]{{2}})(?![\w/-])"
-        found: list[Rule] = [(_ISO, self._iso), (re.compile(numeric), self._numeric)]
+        found: list[Rule] = [
+            (_ISO, self._iso),
+            (re.compile(numeric), self._numeric),
+            (_DAY_FIRST, lambda match: self._date(int(match[4]), int(match[3]), int(match[1]), self._form(match))),
+        ]
         if self._language.code == "en":
             decade = r"(?<![\w.,])['’]?((?:1[0-9]|20)[0-9]0|[2-9]0)['’]?s\b"
             found.append((re.compile(decade), self._decade))
@@ -53,7 +62,8 @@ class Dates:
         day = r"(?<![\w.,:/-])([0-3]?[0-9])"
         first = r"(?<![\w.,:/-])1(?:er|º|°|o)?"
         if code == "en":
-            month_day = rf"\b({months})\.? ([0-3]?[0-9])(?:st|nd|rd|th)?(?![\w:%]|[.,/-][0-9]){year}"
+            until = r"(?:\s?[-–—]\s?([0-3]?[0-9])(?:st|nd|rd|th)?)?"
+            month_day = rf"\b({months})\.? ([0-3]?[0-9])(?:st|nd|rd|th)?{until}(?![\w:%]|[.,/–-][0-9]){year}"
             day_month = rf"(?:\bthe )?{day}(?:st|nd|rd|th)? (?:of )?({months})\b\.?{year}"
             return [
                 (re.compile(month_day, re.IGNORECASE), self._month_day),
@@ -88,6 +98,10 @@ class Dates:
         ]
         if language.hour_separators == "h":
             rules.append((re.compile(rf"{hours}\s?h\s?{minutes}(?![0-9])"), self._time))
+        if language.code == "it":
+            rules.append(
+                (re.compile(rf"(?:(?<=\bore )|(?<=\balle )|(?<=\bdalle )){hours}\.{minutes}(?![0-9])"), self._time)
+            )
         if language.hour_separators == ".":
             rules.append((re.compile(rf"{hours}\.{minutes}{mark}"), self._time))
         if "Uhr" in mark or "uur" in mark:
@@ -95,7 +109,7 @@ class Dates:
         return rules
 
     def _iso(self, match: re.Match[str]) -> str | None:
-        said = self._date(int(match[1]), int(match[2]), int(match[3]))
+        said = self._date(int(match[1]), int(match[3]), int(match[4]))
         return said and (f"{said}, " if match.group().endswith("T") else said)
 
     def _numeric(self, match: re.Match[str]) -> str | None:
@@ -103,17 +117,21 @@ class Dates:
         if len(match[3]) == 2:
             year += 2000 if year < 70 else 1900
         month, day = (first, second) if self._language.month_first and first <= 12 else (second, first)
-        dative = self._language.code == "de" and _DATIVE.search(match.string[: match.start()]) is not None
-        return self._date(year, month, day, dative=dative)
+        return self._date(year, month, day, self._form(match))
 
-    def _date(self, year: int, month: int, day: int, *, dative: bool = False) -> str | None:
+    def _form(self, match: re.Match[str]) -> int:
+        """Return the form of a German ordinal: "dritten" after "am", "dritte" after "der", "dritter" alone."""
+        before = words_before(match)
+        return 1 if _DATIVE.search(before) else 0 if _ARTICLE.search(before) else 2
+
+    def _date(self, year: int, month: int, day: int, form: int = 2) -> str | None:
         """Return the words for a date; None when there is no such day."""
         try:
             date(year, month, day)
         except ValueError:
             return None
         language = self._language
-        spoken_day = self._day(day, 1 if dative else 2)
+        spoken_day = self._day(day, form)
         said = language.date.format(day=spoken_day, month=self._names[month - 1])
         return language.date_year.format(date=said, year=self._numbers.year(year))
 
@@ -126,7 +144,9 @@ class Dates:
         if not self._is_month(match[1]) or not 1 <= int(match[2]) <= 31:
             return None
         said = f"{self._name(match[1])} {self._day(int(match[2]))}"
-        return f"{said}, {self._numbers.year(int(match[3]))}" if match[3] else said
+        if match[3] is not None:
+            said = f"{said} {self._language.signs['–']} {self._day(int(match[3]))}"
+        return f"{said}, {self._numbers.year(int(match[4]))}" if match[4] else said
 
     def _the_day_of_month(self, match: re.Match[str]) -> str | None:
         if not self._is_month(match[2]) or not 1 <= int(match[1]) <= 31:
@@ -137,8 +157,7 @@ class Dates:
     def _german_day(self, match: re.Match[str]) -> str | None:
         if not 1 <= int(match[1]) <= 31:
             return None
-        before = match.string[: match.start()]
-        form = 1 if _DATIVE.search(before) else 0 if _ARTICLE.search(before) else 2
+        form = self._form(match)
         name = self._names[int(match[2]) - 1] if match[2].isdigit() else self._name(match[2])
         said = f"{self._day(int(match[1]), form)} {name}"
         year = match[3] if match.lastindex == 3 else None
@@ -171,8 +190,9 @@ class Dates:
         if language.code == "en" and (hours > 12 or hours == 0 or groups.get("half")):
             full = "{h}" if groups.get("half") else "{h} hundred"
         said = (partly if minutes else full).format(h=h, m=m)
-        if groups.get("s"):
-            said = f"{said} {language.signs['&']} {self._numbers.cardinal(int(groups['s']))}"
+        if seconds := int(groups.get("s") or 0):
+            noun = self._seconds[seconds != 1]
+            said = f"{said} {language.signs['&']} {self._numbers.cardinal(seconds, 2)} {noun}"
         if not groups.get("half"):
             return said
         stop = "" if match.string[match.end() : match.end() + 1] == "." else "."

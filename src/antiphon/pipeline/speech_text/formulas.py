@@ -11,6 +11,7 @@ _SIGNS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "Delta": "δ", "epsilon": "ε", "varepsilon": "ε",
     "theta": "θ", "lambda": "λ", "mu": "μ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
     "varphi": "φ", "omega": "ω", "Omega": "ω",
+    "int": "integral", "oint": "integral", "limits": "",
     "left": "", "right": "", "big": "", "Big": "", "displaystyle": "", "text": "", "mathrm": "", "mathbf": "",
     "mathit": "", "operatorname": "", "boxed": "", "begin": "", "end": "", "quad": "", "qquad": "", "ldots": "…",
     "cdots": "…", "dots": "…",
@@ -19,6 +20,7 @@ _SIGNS = {
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ROOT = re.compile(r"\\sqrt\s*\{([^{}]*)\}")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}")
+_LIMITS = re.compile(r"(\\(?:int|sum|prod|oint)(?:\\limits)?)\s*_\s*(\{[^{}]*\}|\w)\s*\^\s*(\{[^{}]*\}|\w|\\[A-Za-z]+)")
 _POWER = re.compile(r"\^\s*\{([^{}]*)\}")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LEFTOVER = re.compile(r"\\.?|[{}&]|_(?=\w)|\$")
@@ -46,7 +48,7 @@ def formula(match: re.Match[str]) -> str | None:
 
 def plain_formula(latex: str) -> str:
     """Return LaTeX without commands: `\\frac{1}{2}` is 1/2, `x^{2}` is x^2."""
-    latex = _ENVIRONMENT.sub(" ", latex)
+    latex = _LIMITS.sub(r"\1 \2 → \3 ", _ENVIRONMENT.sub(" ", latex))
     for _ in range(_MOST_NESTED):
         before = latex
         latex = _FRACTION.sub(_over, _ROOT.sub(r" √\1 ", _POWER.sub(r"^\1 ", latex)))

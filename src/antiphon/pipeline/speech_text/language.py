@@ -20,7 +20,8 @@ class Language:
         point: the word for `decimal`.
         cardinals: CLDR's rules for counting, and for a number before a masculine and before a feminine noun.
         ordinals: CLDR's rules for ordinals, the most common form first.
-        signs: words for signs: "-" is less than zero, "–" from-to, ":" the ratio of two numbers.
+        signs: words for signs: "-" is less than zero, "–" from-to, ":" the ratio of two numbers,
+            "x" what stands between the sides of "1920x1080".
         words: what is read for words and abbreviations that are not said as written; with their full stops.
         titles: the same, but only before a capital letter.
         numbered: the same, but only before a number.
@@ -45,6 +46,11 @@ class Language:
         hour_mark: a regular expression for what may follow a time, and is part of it.
         hour_separators: what stands between hours and minutes besides a colon; a full stop only before `hour_mark`.
         units: nouns by CLDR's name of the unit, where CLDR has none or another.
+        counted: nouns by the abbreviation of them that follows a number, where it is no unit of all languages.
+        periods: words for abbreviations after a stroke, as in "$5/mo".
+        many_times: what "3x" is before a word.
+        feminine_nouns: a regular expression for nouns before which a number is feminine.
+        half: what ½ is before a masculine and before a feminine noun.
     """
 
     code: str
@@ -80,3 +86,8 @@ class Language:
     hour_mark: str = ""
     hour_separators: str = ""
     units: Mapping[str, Forms] = field(default_factory=dict)
+    counted: Mapping[str, Forms] = field(default_factory=dict)
+    periods: Mapping[str, str] = field(default_factory=dict)
+    many_times: str = ""
+    feminine_nouns: str = r"(?!)"
+    half: tuple[str, str] | None = None

@@ -53,6 +53,8 @@ class Measures:
         for written in [written for written in _UNITS if written[-1] in "²³"]:
             power = written.replace("²", "^2").replace("³", "^3")
             self._units[power] = self._units[written]
+        self._units |= language.counted
+        self._per = rf"(?P<per>/(?:{_any_of(self._units)}|[^\W\d_]+)(?![\w^]))?"
 
     def range_rules(self) -> list[Rule]:
         """Return the rules for "$2-3 million", which come before the dash is read."""
@@ -64,7 +66,7 @@ class Measures:
     def rules(self) -> list[Rule]:
         """Return the rules, in order."""
         language = self._language
-        number = rf"(?<![\w.,])(?P<number>{self._numbers.written})"
+        number = rf"(?<![\w.,/])(?P<number>{self._numbers.written})"
         codes = _CODES.replace(" ", "|")
         signs = _any_of(_SIGNS)
         # A single letter after a space is a word or a name more often than a million.
@@ -75,10 +77,14 @@ class Measures:
             (
                 re.compile(
                     rf"(?<!\w)(?P<sign>{signs}|(?:{codes})(?=\s?[0-9]))\s?(?P<number>{self._numbers.written})(?:{scale})?"
+                    rf"{self._per}"
                 ),
                 self._money,
             ),
-            (re.compile(rf"{number}(?:{scale_of_money})?\s?(?P<sign>{signs}|(?:{codes})\b)(?!\w)"), self._money),
+            (
+                re.compile(rf"{number}(?:{scale_of_money})?\s?(?P<sign>{signs}|(?:{codes})\b)(?!\w){self._per}"),
+                self._money,
+            ),
         ]
         if language.code == "en":
             rules += [
@@ -97,7 +103,7 @@ class Measures:
                 lambda match: f"{self._numbers.read(match['number'])} {language.signs[match['sign']]}",
             ),
             (
-                re.compile(rf"{number}\s?(?P<unit>{_any_of(self._units)})(?![\w^])(?P<per>/(?=[^\W\d_]))?"),
+                re.compile(rf"{number}\s?(?P<unit>{_any_of(self._units)})(?![\w^])(?:\.(?= [0-9a-z]))?{self._per}"),
                 self._measure,
             ),
             (re.compile(fraction), self._fraction),
@@ -141,6 +147,17 @@ class Measures:
         return self._language.of[noun[0].lower() in "aeiouhéêâ"]
 
     def _money(self, match: re.Match[str]) -> str:
+        return f"{self._amount(match)}{self._each(match['per'])}"
+
+    def _each(self, per: str | None) -> str:
+        """Return the words for what is after an amount: "/kg", "/month"."""
+        if per is None:
+            return ""
+        noun = per[1:]
+        said = self._units[noun][0] if noun in self._units else self._language.periods.get(noun, noun)
+        return f" {self._language.signs['per']} {said}"
+
+    def _amount(self, match: re.Match[str]) -> str:
         sign = match["sign"].strip()
         code = _SIGNS.get(sign, sign)
         forms, gender = self._currencies[code], self._gender(code)
@@ -165,9 +182,9 @@ class Measures:
 
     def _measure(self, match: re.Match[str]) -> str:
         unit = match["unit"]
-        name = _UNITS[unit.replace("^2", "²").replace("^3", "³")]
+        name = _UNITS.get(unit.replace("^2", "²").replace("^3", "³"), unit)
         said = self._with_noun(match["number"], self._units[unit], self._gender(name))
-        return f"{said} {self._language.signs['per']} " if match["per"] else said
+        return f"{said}{self._each(match['per'])}"
 
     def _large(self, match: re.Match[str]) -> str | None:
         # "3B" is a flat more often than three billion.
@@ -196,11 +213,19 @@ class Measures:
             return f"{numbers.cardinal(above)} {language.signs['of']} {numbers.cardinal(below)}"
         if (above, below) == (1, 2):
             after_digit = "" if language.code == "de" else " "  # "zweieinhalb"
-            said = f"{numbers.read(whole)}{after_digit}{language.and_half}" if whole else language.one_half
+            gender = 1 if language.code == "de" else 0
+            said = f"{numbers.read(whole, gender)}{after_digit}{language.and_half}" if whole else self._half(match)
         else:
             said = f"{numbers.cardinal(above, 1)} {forms[above != 1]}"
             said = f"{numbers.read(whole)} {language.signs['&']} {said}" if whole else said
         return f"{said} {self._units[match['unit']][whole is not None]}" if match["unit"] else said
+
+    def _half(self, match: re.Match[str]) -> str:
+        """Return the words for a half, which some languages say as an adjective: "media taza"."""
+        noun = re.match(r"\s+([^\W\d_]{3,})", match.string[match.end() :])
+        if self._language.half is None or noun is None or match["unit"]:
+            return self._language.one_half
+        return self._language.half[re.match(self._language.feminine_nouns, noun[1]) is not None]
 
     def _inches(self, match: re.Match[str]) -> str | None:
         quote = match.string.rfind('"', 0, match.start())

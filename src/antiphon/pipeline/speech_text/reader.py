@@ -7,6 +7,7 @@ import unicodedata
 
 from antiphon.pipeline.speech_text.codes import Codes
 from antiphon.pipeline.speech_text.dates import Dates
+from antiphon.pipeline.speech_text.german_ordinals import german_ordinals
 from antiphon.pipeline.speech_text.language import Language
 from antiphon.pipeline.speech_text.measures import Measures
 from antiphon.pipeline.speech_text.numbers import Numbers, Rule
@@ -20,9 +21,18 @@ _GREEK_NAMES = (
 )
 _GREEK = dict(zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True))
 _GREEK_LETTER = re.compile(rf"(?<![\u0370-\u03ff])[{_GREEK_LETTERS}](?![\u0370-\u03ff])")
-_AFTER_DATIVE = re.compile(r"(?:(?<=\b[AaIi]m )|(?<=\b(?:dem|den|des|vom|zum|zur) ))([0-9]{1,3})\.(?= \w)")
-_AFTER_ARTICLE = re.compile(r"(?<=\b(?:der|die|das|Der|Die|Das) )([0-9]{1,3})\.(?= \w)")
-_TIMES = re.compile(r"(?<=[\w)\]]) \* (?=[\w(\[])|(?<=[0-9)])\*(?=[\w(])|(?<=\w)\*(?=[0-9])")
+_STREET = re.compile(r"(?<![\w.])(St|Dr)\.(?!\w)")
+_NUMBERED_STREET = re.compile(r"(?<![\w.,])[0-9]+[A-Za-z]?(?: (?:[A-Z][\w'’-]*\.?|[0-9]+(?:st|nd|rd|th))){1,4} \Z")
+_NAME_BEFORE = re.compile(r"(?<![\w.])([A-Z][a-z'’]+) \Z")
+_ORDINAL_BEFORE = re.compile(r"[0-9](?:st|nd|rd|th) \Z")
+_NAME_AFTER = re.compile(
+    r" (?!(?:The|Then|It|We|I|He|She|They|You|And|But|In|On|At|If|When|There|This|That|After|From)\b)[A-Z]"
+)
+_ALGEBRA = re.compile(r"=|\b[a-z]\b(?<![aeiou])|\^")
+_NO_NOUN = (
+    r"(?:\w{1,2}|del|dei|und|oder|von|bis|por|per|pour|sur|van|tot|con|dan|que|and|mit|auf|aus|für|plus|"
+    r"avec|sans|com|non|não)\b"
+)
 _POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?([-+]?[0-9]+|[a-zA-Z]\b)")
 
 
@@ -37,7 +47,11 @@ class Reader:
         self._rules: list[Rule] = [
             *_characters(),
             *codes.address_rules(),
+            (re.compile(r"\A([0-9]{1,3})\)(?=\s)"), lambda _: [1, "."]),  # an item of a list
+            *self._foreign_numbers(),
             *self._minus(),
+            *self._about(),
+            *self._zones(),
             *self._times_apart(),
             *dates.rules(),
             *codes.number_rules(),
@@ -65,8 +79,13 @@ class Reader:
 
     def _number(self, match: re.Match[str]) -> str:
         # "un", not "uno", before a word; masculine, for want of anything better.
-        noun = re.match(r"\s[^\W\d_]", match.string[match.end() : match.end() + 2])
-        return self._numbers.read(match.group(), 1 if noun and match.group().endswith("1") else 0)
+        noun = re.match(rf"\s(?!{_NO_NOUN})([^\W\d_]+)", match.string[match.end() : match.end() + 40])
+        gender = 0
+        if noun is not None and re.match(self.language.feminine_nouns, noun[1]):
+            gender = 2
+        elif noun is not None and match.group().endswith("1"):
+            gender = 1
+        return self._numbers.read(match.group(), gender)
 
     def _sign(self, sign: str) -> str:
         return self.language.signs[sign]
@@ -78,10 +97,62 @@ class Reader:
             (re.compile(r"(?<=[0-9]) ?− ?(?=[0-9])"), lambda _: f" {self._sign('-')} "),
         ]
 
+    def _foreign_numbers(self) -> list[Rule]:
+        """Return the rules for numbers as another country writes them, "1,234.56" in German, and as computers do."""
+        group, decimal = (",", ".") if self.language.decimal == "," else (".", ",")
+        swapped = str.maketrans({group: "", decimal: self.language.decimal})
+        foreign = rf"(?<![\w.,])[0-9]{{1,3}}(?:\{group}[0-9]{{3}})+\{decimal}[0-9]{{1,2}}(?![\w.,]?[0-9])"
+
+        def power(match: re.Match[str]) -> list[Piece]:
+            minus = f"{self._sign('-')} " if match[2].startswith("-") else ""
+            return [1, f" {self._sign('×')} 10 {self._sign('^')} {minus}{int(match[2].lstrip('+-'))}"]
+
+        return [
+            (re.compile(foreign), lambda match: match.group().translate(swapped)),
+            (re.compile(r"(?<![\w.,])([0-9]+(?:\.[0-9]+)?)[eE]([-+]?[0-9]{1,3})(?!\w|[.,][0-9])"), power),
+        ]
+
+    def _about(self) -> list[Rule]:
+        said = self._sign("~")
+        again = rf"(?<=\b{said} )~\s?(?=[$€£¥]?\s?[0-9])"
+        amount = rf"(?<![\w~])[~∼]\s?(?=(?:{self._sign('-')} )?(?:[A-Z]{{1,2}}\$|[$€£¥])?\s?\.?[0-9])"
+        return [
+            (re.compile(r"(?<=[0-9])(?<!\b0)x(?=[0-9])"), lambda _: f" {self._sign('x')} "),
+            (re.compile(again), lambda _: ""),
+            (re.compile(amount), lambda _: f"{said} "),
+            (
+                re.compile(r"(?<=[0-9])[x×](?=\s[^\W\d_]{3}|[,;!?)]|\Z)"),
+                lambda match: None if _ALGEBRA.search(match.string) else f" {self.language.many_times}",
+            ),
+        ]
+
+    def _zones(self) -> list[Rule]:
+        """Return the rules for the zone of a time by ISO 8601."""
+
+        def offset(match: re.Match[str]) -> list[Piece]:
+            hours, minutes = int(match[3][1:3]), int(match[3][-2:])
+            said = " UTC"
+            if hours or minutes:
+                said += f" {self._sign('+' if match[3][0] == '+' else '-')} {hours}" + (
+                    f":{minutes}" if minutes else ""
+                )
+            return [1, said]
+
+        time = r"([0-2]?[0-9]:[0-5][0-9])"
+        return [
+            (re.compile(rf"(?<=[0-9]T){time}(:[0-5][0-9](?:\.[0-9]+)?)?([+−-][0-9]{{2}}:?[0-9]{{2}})(?!\w)"), offset),
+            (
+                re.compile(rf"(?<![0-9:.,]){time}((?::[0-5][0-9])?)(?:\.[0-9]+)?Z(?!\w)"),
+                lambda _: [1, 2, " UTC"],
+            ),
+        ]
+
     def _times_apart(self) -> list[Rule]:
         to = f" {self._sign('–')} "
         return [
             (re.compile(r"(?<=[0-9]:[0-5][0-9])\s?[-–—]\s?(?=[0-9])"), lambda _: to),
+            (re.compile(r"(?:(?<=[0-9]h)|(?<=[0-9]h[0-5][0-9]))\s?[-–—]\s?(?=[0-9]{1,2}\s?h)"), lambda _: to),
+            (re.compile(r"(?<=[0-9]0s)\s?[-–—]\s?(?=[0-9])"), lambda _: to),
             (
                 re.compile(r"(?<![\w.,/:-])([0-9]{1,2})\s?[-–—]\s?(?=[0-9:.]{1,5}\s?(?:[ap]\.?m|Uhr|uur|h)\b)"),
                 lambda _: [1, to],
@@ -92,10 +163,17 @@ class Reader:
         to = f" {self._sign('–')} "
         hyphen = rf"(?<![\w.,/-])([$€£]?{self._numbers.written})\s?-\s?(?=([$€£]?[0-9]+))(?![0-9.,]*-)"
         return [
-            (re.compile(r"(?<=[0-9]) - (?=[0-9]+(?:[.,][0-9]+)? =)"), lambda _: f" {self._sign('-')} "),
+            (
+                re.compile(
+                    r"(?<=[0-9]) - (?=[0-9]+(?:[.,][0-9]+)? =)|(?<=\^[0-9]) ?- ?(?=[0-9a-z])"
+                    r"|(?<=\b[a-z]) - (?=[0-9]|[a-z]\b)"
+                ),
+                lambda _: f" {self._sign('-')} ",
+            ),
             (re.compile(r"(?<=[0-9%€$£°CFmg.])\s?[–—]\s?(?=[$€£]?[0-9])"), lambda _: to),
             (re.compile(hyphen), lambda match: [1, to if _is_range(match[1], match[2]) else " "]),
             (re.compile(r"(?<=\.M\.)\s?[–—-]\s?"), lambda _: to),
+            (re.compile(r"(?<=[a-zà-ÿ])–(?=[$€£]?[0-9])"), lambda _: to),
             (re.compile(r"(?<![\w.,:])([0-9]+):(?=[0-9]+(?![0-9:]))"), lambda match: [1, f" {self._sign(':')} "]),
             (re.compile(r"(?<![\w.,/])((?:19|20)[0-9]{2})/(?=[0-9]{2}(?![\w/]|[.,][0-9]))"), lambda _: [1, " "]),
             (re.compile(r"(?:(?<=[\s(])|\A)\+(?=[$€£]?[0-9])"), lambda _: f"{self._sign('+')} "),
@@ -118,7 +196,9 @@ class Reader:
 
             return re.compile(rf"(?<![\w.])({written}){after}"), replace
 
+        streets: list[Rule] = [(_STREET, _street)] if language.code == "en" else []
         return [
+            *streets,
             rule(dict(language.numbered), r"(?=\s?[0-9])"),
             (re.compile(r"№\s?(?=[0-9])"), lambda _: f"{self._sign('№')} "),
             rule(dict(language.titles), r"(?=\s[^\W\d_a-zà-ÿ])"),
@@ -134,8 +214,7 @@ class Reader:
 
         rules = [rule(suffix, form) for suffix, form in self.language.ordinal_suffixes.items()]
         if self.language.code == "de":
-            rules += [(_AFTER_DATIVE, lambda match: speller.ordinal(int(match[1]), 1))]
-            rules += [(_AFTER_ARTICLE, lambda match: speller.ordinal(int(match[1])))]
+            rules += german_ordinals(speller, self.language.feminine_nouns)
         return rules
 
     def _powers(self) -> list[Rule]:
@@ -156,8 +235,10 @@ class Reader:
             return re.compile(rf"(?<={left})\s{{0,3}}{signs}\s{{0,3}}(?={right})"), lambda _: f" {words} "
 
         return [
+            (re.compile(r"(?<=[.,][0-9])/(?=(?:5|10|20|100)(?![0-9]))"), lambda _: f" {said['of']} "),
             between("/", said["over"], r"[0-9)]", r"[0-9(]"),
-            between("/", said["/"], "[a-zà-ÿ]", "[a-zà-ÿ]"),
+            (re.compile(r"(?<=[A-Z])/(?=[A-Z](?![a-zà-ÿ]))"), lambda _: " "),
+            between("/", said["/"], r"[^\W\d_]", r"[^\W\d_]"),
             (
                 re.compile(r"(?<=[0-9)\]\w]) \* (?=[\w(\[])|(?<=[0-9)])\*(?=[\w(])|(?<=\w)\*(?=[0-9])"),
                 lambda _: f" {said['×']} ",
@@ -166,11 +247,11 @@ class Reader:
             between(r"\+", said["+"]),
             (re.compile(r"(?<![\w+])\+(?=\s?[0-9])"), lambda _: f"{said['+']} "),
             (re.compile(r"(?<=[0-9])\+(?!\w)"), lambda _: f" {said['+']}"),
+            between("[-=]>", said["→"], r"\S", r"\S"),
             between("==?", said["="], r"\S", r"\S"),
             between("<=", said["≤"]),
             between(">=", said["≥"]),
             between("!=", said["≠"]),
-            between("[-=]>", said["→"], r"\S", r"\S"),
             between("<", said["<"], r"[\w)]", r"[\w(]"),
             between(">", said[">"], r"[\w)]", r"[\w(]"),
             (re.compile(r"(?<!\w)([<>~])\s?(?=[0-9])"), lambda match: f"{said[match[1]]} "),
@@ -186,6 +267,19 @@ def _apart(match: re.Match[str], words: str) -> str:
     before = match.string[match.start() - 1 : match.start()].isalnum()
     after = match.string[match.end() : match.end() + 1].isalnum()
     return f"{' ' * before}{words}{' ' * after}"
+
+
+def _street(match: re.Match[str]) -> str | None:
+    """Return Street or Drive after a number and a name: "221B Baker St."; Street after a name that no name follows."""
+    before, after = match.string[max(match.start() - 80, 0) : match.start()], match.string[match.end() :]
+    numbered = _NUMBERED_STREET.search(before) is not None
+    street = match[1] == "St" and (
+        _ORDINAL_BEFORE.search(before) or (_NAME_BEFORE.search(before) and not _NAME_AFTER.match(after))
+    )
+    if not numbered and not street:
+        return None
+    last = not after.strip(" \u00a0\"'”’)»") or (re.match(r" [A-Z]", after) and not _NAME_AFTER.match(after))
+    return f"{'Street' if match[1] == 'St' else 'Drive'}{'.' if last else ''}"
 
 
 def _is_range(low: str, high: str) -> bool:

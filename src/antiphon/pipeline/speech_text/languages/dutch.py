@@ -20,7 +20,7 @@ DUTCH = Language(
         "→": "naar",
         "√": "wortel van", "∞": "oneindig", "^": "tot de macht", "²": "kwadraat", "³": "tot de derde",
         "©": "copyright", "π": "pi",
-        "over": "gedeeld door", "dash": "streepje", "of": "van", "per": "per", "version": "versie",
+        "over": "gedeeld door", "x": "bij", "dash": "streepje", "of": "van", "per": "per", "version": "versie",
     },
     words={
         "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "d.w.z.": "dat wil zeggen", "enz.": "enzovoort",
@@ -66,5 +66,10 @@ DUTCH = Language(
     years=range(1100, 2000),
     hour_mark="uur|u",
     hour_separators=".",
+    counted={
+        "u": ("uur", "uur"), "km/u": ("kilometer per uur", "kilometer per uur"), "el": ("eetlepel", "eetlepels"),
+        "tl": ("theelepel", "theelepels"),
+    },
+    many_times="keer",
     units={"decibel": ("decibel", "decibel"), "temperature-generic": ("graad", "graden")},
 )  # fmt: skip

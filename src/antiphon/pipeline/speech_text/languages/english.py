@@ -12,7 +12,7 @@ ENGLISH = Language(
     ordinals=("spellout-ordinal",),
     signs={
         "-": "minus", "+": "plus", "–": "to", ":": "to", "%": "percent", "‰": "per mille", "&": "and", "=": "equals",
-        "×": "times", "÷": "divided by", "±": "plus or minus", "≈": "about", "~": "about", "<": "less than",
+        "×": "times", "x": "by", "÷": "divided by", "±": "plus or minus", "≈": "about", "~": "about", "<": "less than",
         ">": "greater than", "≤": "at most", "≥": "at least", "≠": "is not", "@": "at", "/": "slash", ".": "dot",
         "_": "underscore", "#": "hashtag", "№": "number", "°": "degrees", "§": "section", "→": "to",
         "√": "square root of", "∞": "infinity",
@@ -25,13 +25,13 @@ ENGLISH = Language(
         "C++": "C plus plus",
         "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "vs": "versus",
         "approx.": "approximately", "cf.": "compare", "w/o": "without", "w/": "with", "and/or": "and or",
-        "Jr.": "Junior",
+        "Jr.": "Junior", "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz",
         "Sr.": "Senior", "dept.": "department", "esp.": "especially", "incl.": "including", "est.": "established",
         "Ave.": "Avenue", "Blvd.": "Boulevard", "Rd.": "Road", "Inc.": "Incorporated", "Ltd.": "Limited",
         "Corp.": "Corporation",
     },
     titles={
-        "Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz", "Prof.": "Professor", "St.": "Saint",
+        "Dr.": "Doctor", "Prof.": "Professor", "St.": "Saint",
         "Mt.": "Mount", "Gen.": "General", "Col.": "Colonel", "Capt.": "Captain", "Lt.": "Lieutenant",
         "Sgt.": "Sergeant", "Gov.": "Governor", "Sen.": "Senator", "Rep.": "Representative", "Rev.": "Reverend",
         "Hon.": "Honorable", "Pres.": "President",
@@ -43,7 +43,8 @@ ENGLISH = Language(
         "Apt.": "apartment",
     },
     scales={
-        "k": (3, ("thousand", "thousand")), "thousand": (3, ("thousand", "thousand")),
+        "k": (3, ("thousand", "thousand")), "K": (3, ("thousand", "thousand")),
+        "thousand": (3, ("thousand", "thousand")),
         "m": (6, ("million", "million")), "M": (6, ("million", "million")), "mn": (6, ("million", "million")),
         "mio": (6, ("million", "million")), "million": (6, ("million", "million")),
         "b": (9, ("billion", "billion")), "B": (9, ("billion", "billion")), "bn": (9, ("billion", "billion")),
@@ -74,6 +75,13 @@ ENGLISH = Language(
     ordinal_suffixes={"st|nd|rd|th": 0},
     years=range(1100, 2100),
     month_first=True,
+    counted={
+        "tsp": ("teaspoon", "teaspoons"), "tbsp": ("tablespoon", "tablespoons"), "Tbsp": ("tablespoon", "tablespoons"),
+        "mins": ("minute", "minutes"), "secs": ("second", "seconds"), "yrs": ("year", "years"),
+        "fps": ("frame per second", "frames per second"), "sq ft": ("square foot", "square feet"),
+    },
+    periods={"mo": "month", "yr": "year", "wk": "week", "hr": "hour"},
+    many_times="times",
     units={"decibel": ("decibel", "decibels")},
 )  # fmt: skip
 """The order of numeric dates is that of the United States, unless the first number cannot be a month."""

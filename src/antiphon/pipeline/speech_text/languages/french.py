@@ -18,7 +18,7 @@ FRENCH = Language(
         ".": "point", "_": "tiret bas", "#": "hashtag", "№": "numéro", "°": "degrés", "§": "paragraphe", "→": "vers",
         "√": "racine de", "∞": "l'infini", "^": "puissance", "²": "au carré", "³": "au cube", "©": "copyright",
         "π": "pi", "over": "sur",
-        "dash": "tiret", "of": "sur", "per": "par", "version": "version",
+        "x": "par", "dash": "tiret", "of": "sur", "per": "par", "version": "version",
     },
     words={
         "p. ex.": "par exemple", "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "etc.": "et cetera",
@@ -70,5 +70,12 @@ FRENCH = Language(
     one_o_clock=("une heure", "une heure {m}"),
     hour_gender=2,
     hour_separators="h",
+    many_times="fois",
+    feminine_nouns=(
+        r"(?:heures?|minutes?|secondes?|personnes?|fois|tasses?|cuill(?:è|e)res?|semaines?|années?|journées?|pages?|étapes?|"
+        r"questions?|choses?|femmes?|filles?|villes?|voitures?|pièces?|chambres?|places?|options?|bouteilles?|tranches?|"
+        r"\w+tions?)\b"
+    ),
+    half=("un demi", "une demi"),
     units={"decibel": ("décibel", "décibels")},
 )  # fmt: skip

@@ -17,7 +17,7 @@ GERMAN = Language(
         ".": "Punkt", "_": "Unterstrich", "#": "Hashtag", "№": "Nummer", "°": "Grad", "§": "Paragraf", "→": "nach",
         "√": "Wurzel aus", "∞": "unendlich", "^": "hoch", "²": "zum Quadrat", "³": "hoch drei", "©": "Copyright",
         "π": "Pi",
-        "over": "durch", "dash": "Strich", "of": "von", "per": "pro", "version": "Version",
+        "over": "durch", "x": "mal", "dash": "Strich", "of": "von", "per": "pro", "version": "Version",
     },
     words={
         "z. B.": "zum Beispiel", "z.B.": "zum Beispiel", "d. h.": "das heißt", "d.h.": "das heißt",
@@ -71,5 +71,16 @@ GERMAN = Language(
     hour_gender=1,
     hour_mark="Uhr|h",
     hour_separators=".",
+    counted={
+        "TL": ("Teelöffel", "Teelöffel"), "EL": ("Esslöffel", "Esslöffel"), "Std": ("Stunde", "Stunden"),
+        "Std.": ("Stunde", "Stunden"), "Min.": ("Minute", "Minuten"), "Sek.": ("Sekunde", "Sekunden"),
+    },
+    many_times="mal",
+    feminine_nouns=(
+        r"(?!(?:Name|Käse|Kunde|Junge|Buchstabe|Gedanke|Kollege|Auge|Ende|Interesse|Gebäude|Jahre|Tage|Monate|Prozente|"
+        r"Punkte|Teile|Plätze)\b)(?:[A-ZÄÖÜ][a-zäöüß]*(?:e|ung|heit|keit|schaft|tion|sion|tät|ik|ur|enz|anz|ie)|Nacht|Stadt|"
+        r"Saison|(?:Bundes)?[Ll]iga|Form|Zahl|Art|Person|Hand|Frau|Mutter|Tochter|Million)\b"
+    ),
+    half=("ein halber", "eine halbe"),
     units={"decibel": ("Dezibel", "Dezibel")},
 )  # fmt: skip

@@ -17,7 +17,7 @@ ITALIAN = Language(
         ".": "punto", "_": "trattino basso", "#": "cancelletto", "№": "numero", "°": "gradi", "§": "paragrafo",
         "→": "a", "√": "radice di", "∞": "infinito", "^": "alla", "²": "al quadrato", "³": "al cubo",
         "©": "copyright", "π": "pi greco", "over": "su",
-        "dash": "trattino", "of": "su", "per": "per", "version": "versione",
+        "x": "per", "dash": "trattino", "of": "su", "per": "per", "version": "versione",
     },
     words={
         "ad es.": "ad esempio", "p. es.": "per esempio", "p.es.": "per esempio", "ecc.": "eccetera",
@@ -67,5 +67,11 @@ ITALIAN = Language(
         "energy-kilowatt-hour", "GBP", "INR", "SEK", "NOK", "DKK", "CZK",
     }),
     one_o_clock=("una", "una e {m}"),
+    many_times="volte",
+    feminine_nouns=(
+        r"(?!(?:problema|tema|sistema|programma|clima|da|era|ma|alla|dalla|nella|sulla|della)\b)(?:[a-zàèéìòù]+(?:a|zione|sione|tà)|"
+        r"notte|parte|classe|chiave|volte)\b"
+    ),
+    half=("mezzo", "mezza"),
     units={"decibel": ("decibel", "decibel")},
 )  # fmt: skip

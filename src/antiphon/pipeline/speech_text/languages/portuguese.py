@@ -18,7 +18,7 @@ PORTUGUESE = Language(
         ".": "ponto", "_": "sublinhado", "#": "cardinal", "№": "número", "°": "graus", "§": "parágrafo", "→": "para",
         "√": "raiz de", "∞": "infinito", "^": "elevado a", "²": "ao quadrado", "³": "ao cubo", "©": "copyright",
         "π": "pi", "over": "sobre",
-        "dash": "hífen", "of": "de", "per": "por", "version": "versão",
+        "x": "por", "dash": "hífen", "of": "de", "per": "por", "version": "versão",
     },
     words={
         "p. ex.": "por exemplo", "p.ex.": "por exemplo", "etc.": "et cetera", "aprox.": "aproximadamente",
@@ -69,5 +69,11 @@ PORTUGUESE = Language(
     hour_gender=2,
     hour_separators="h",
     hour_mark="h",
+    many_times="vezes",
+    feminine_nouns=(
+        r"(?!(?:dias?|problemas?|temas?|sistemas?|programas?|mapas?|idiomas?|planetas?|para|da|na|era|estava)\b)"
+        r"(?:[a-zçáéíóúâêôãõ]+(?:as?|(?:ç|s)(?:ão|ões)|dades?)|ve(?:z|zes)|noites?|classes?|partes?|mulher(?:es)?|chaves?)\b"
+    ),
+    half=("meio", "meia"),
     units={"decibel": ("decibel", "decibéis"), "temperature-generic": ("grau", "graus")},
 )  # fmt: skip

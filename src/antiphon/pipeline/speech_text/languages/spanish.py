@@ -12,12 +12,12 @@ SPANISH = Language(
     ordinals=("spellout-ordinal-masculine", "spellout-ordinal-feminine", "spellout-ordinal-masculine-adjective"),
     signs={
         "-": "menos", "+": "más", "–": "a", ":": "a", "%": "por ciento", "‰": "por mil", "&": "y", "=": "igual a",
-        "×": "por", "÷": "dividido entre", "±": "más o menos", "≈": "aproximadamente", "~": "unos", "<": "menor que",
-        ">": "mayor que", "≤": "como máximo", "≥": "como mínimo", "≠": "distinto de", "@": "arroba", "/": "barra",
-        ".": "punto", "_": "guion bajo", "#": "almohadilla", "№": "número", "°": "grados", "§": "párrafo", "→": "a",
-        "√": "raíz de", "∞": "infinito", "^": "elevado a", "²": "al cuadrado", "³": "al cubo", "©": "copyright",
-        "π": "pi", "over": "sobre",
-        "dash": "guion", "of": "de", "per": "por", "version": "versión",
+        "×": "por", "÷": "dividido entre", "±": "más o menos", "≈": "aproximadamente", "~": "aproximadamente",
+        "<": "menor que", ">": "mayor que", "≤": "como máximo", "≥": "como mínimo", "≠": "distinto de", "@": "arroba",
+        "/": "barra", ".": "punto", "_": "guion bajo", "#": "almohadilla", "№": "número", "°": "grados", "§": "párrafo",
+        "→": "a", "√": "raíz de", "∞": "infinito", "^": "elevado a", "²": "al cuadrado", "³": "al cubo",
+        "©": "copyright", "π": "pi", "over": "sobre",
+        "x": "por", "dash": "guion", "of": "de", "per": "por", "version": "versión",
     },
     words={
         "p. ej.": "por ejemplo", "p.ej.": "por ejemplo", "etc.": "etcétera", "aprox.": "aproximadamente",
@@ -28,6 +28,7 @@ SPANISH = Language(
     titles={
         "Sr.": "señor", "Sra.": "señora", "Sres.": "señores", "Srta.": "señorita", "Dr.": "doctor", "Dra.": "doctora",
         "D.": "don", "Dña.": "doña", "Ud.": "usted", "Uds.": "ustedes", "Prof.": "profesor", "Av.": "avenida",
+        "Avda.": "avenida",
     },
     numbered={
         "n.º": "número", "nº": "número", "N.º": "número", "Nº": "número", "núm.": "número", "pág.": "página",
@@ -68,5 +69,12 @@ SPANISH = Language(
     hour_gender=2,
     hour_mark="h|hs|hrs",
     hour_separators="h",
+    many_times="veces",
+    feminine_nouns=(
+        r"(?!(?:días?|problemas?|temas?|sistemas?|programas?|mapas?|idiomas?|planetas?|para|hasta|contra|era|estaba)\b)"
+        r"(?:[a-zñáéíóú]+(?:as?|ci(?:ón|ones)|si(?:ón|ones)|dad(?:es)?|tud(?:es)?)|ve(?:z|ces)|noches?|clases?|partes?|"
+        r"calles?|mujer(?:es)?|llaves?)\b"
+    ),
+    half=("medio", "media"),
     units={"decibel": ("decibelio", "decibelios")},
 )  # fmt: skip
