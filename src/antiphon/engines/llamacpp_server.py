@@ -102,6 +102,7 @@ class LlamaServer:
         self._socket = f"{self._directory}/llama.sock"
         try:
             self._server = xllamacpp.Server(_parameters(xllamacpp, config, self._socket, gpu=gpu))
+            self._await_loop()
             self._read_properties()
         except RuntimeError as error:
             self.close()
@@ -167,6 +168,11 @@ class LlamaServer:
         if response.status != http.HTTPStatus.OK:
             raise _error(answer["error"])
         return answer
+
+    def _await_loop(self) -> None:
+        """Wait until llama.cpp's own thread takes requests. Freed before, it never ends, and this process hangs with it:
+        the thread is told to stop, starts all the same, and is waited for without letting go of the interpreter."""
+        self.ask("GET", "/slots")
 
     def _read_properties(self) -> None:
         properties = self.ask("GET", "/props")
