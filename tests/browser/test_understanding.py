@@ -41,6 +41,7 @@ async def test_what_is_said_is_understood_and_answered(
     wav = microphone(tmp_path / "microphone.wav", [recording(said)])
     async with browsing(chromium, microphone=wav) as context, playground(context, embedded_server.base_url) as page:
         # Its two sentences are one turn.
+        await page.choose("turns", "server_vad")
         await page.page.get_by_label("Silence that ends a turn").fill("1000")
         await page.start(transport)
         await page.until("response.done")
