@@ -125,6 +125,10 @@ ENGLISH = [
     ("1. One\n2) Two\n", "one. One. two. Two."),
     ("So it is.[1][2] Really[3].", "So it is. Really."),
     ("1.234,56 €", "one thousand two hundred thirty-four euros and fifty-six cents"),
+    ("Mon–Fri 9–17, 50-50", "Monday to Friday nine to seventeen, fifty fifty"),
+    ("3 ft. 5 in. wide, 12'6\", 9.8 m/s²", "three feet five inches wide, twelve feet six, nine point eight meters per "
+     "second squared"),
+    ("order #A12-3456, $.50 :)", "order number A twelve three four five six, fifty cents"),
     ("Step 1: **5–10 min** at 350°F 👍🏽", "Step one: five to ten minutes at three hundred fifty degrees Fahrenheit"),
 ]  # fmt: skip
 
@@ -186,7 +190,7 @@ OTHERS = [
     (
         "de",
         "1 Woche, 1 Mann, ½ Tasse, 1/2 TL, 1½ l",
-        "eine Woche, ein Mann, eine halbe Tasse, ein halb Teelöffel, eineinhalb Liter",
+        "eine Woche, ein Mann, eine halbe Tasse, ein halber Teelöffel, eineinhalb Liter",
     ),
     ("de", "5x täglich, 1,234.56 USD", "fünf mal täglich, eintausendzweihundertvierunddreißig Dollar sechsundfünfzig"),
     (
@@ -227,6 +231,18 @@ OTHERS = [
         "10:00:00Z, ~€ 20, € 5/u, 100 km/u",
         "tien uur UTC, ongeveer twintig euro, vijf euro per uur, honderd kilometer per uur",
     ),
+    (
+        "de",
+        "Mo.–Fr. in der Hauptstr. 12a, §§ 3–5",
+        "Montag bis Freitag in der Hauptstraße zwölf a, Paragraf drei bis fünf",
+    ),
+    (
+        "fr",
+        "M. et Mme Dupont, 06.12.34.56.78, 20 h 15 min",
+        "Monsieur et Madame Dupont, zéro six, un deux, trois quatre, cinq six, sept huit, vingt heures quinze",
+    ),
+    ("es", "C/ Mayor, lun–vie 24/7", "calle Mayor, lunes a viernes veinticuatro siete"),
+    ("nl", "€ 5,-", "vijf euro"),
     ("nl", "2x sneller, 06-12345678", "twee keer sneller, nul zes, een twee drie vier vijf zes zeven acht"),
 ]
 

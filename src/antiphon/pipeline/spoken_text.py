@@ -24,6 +24,7 @@ _FOOTNOTE = re.compile(r"\[\^[^\[\]]+\]:?")
 _CITATION = re.compile(
     r"(?<=[.,;!?\"”])\s?(?:\[[1-9][0-9]{0,2}\])+(?![\w(])|(?<=[a-zà-ÿ])(?:\[[1-9][0-9]{0,2}\])+(?=[.,;:!?](?:\s|\Z))"
 )
+_EMOTICON = re.compile(r"(?<!\S)(?:[:;=]['’]?-?[)(DP]|\^_\^)(?=[\s.,!?]|\Z)")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"'`|]+", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _BACKSLASH = re.compile(r"\\+")
@@ -86,6 +87,7 @@ def _line(line: Traced) -> Traced:
         row = line.text.strip("| ")
         begin = line.text.find(row)
         line = line[begin : begin + len(row)].sub(_CELL_END, lambda _: ", ")
+    line = line.sub(_EMOTICON, lambda _: " ")
     for marks in (_ASTERISKS, _UNDERSCORES, _MARKERS):
         line = line.sub(marks, lambda _: "")
     line = line.sub(_UNSPEAKABLE, lambda _: " ").sub(_EMOJI_PARTS, lambda _: "").sub(_NOT_ASCII, _picture)

@@ -30,6 +30,7 @@ _TELEPHONES = (
         r"(?:[-. /][0-9]{2,5}){1,4}(?![\w-]|[.,][0-9])"
     ),
     re.compile(r"(?<![\w.,+-])0(?:[0-9]{2,5}[ /-][0-9]{4,9}|[0-9][ /-][0-9]{6,9})(?![\w-]|[.,][0-9])"),
+    re.compile(r"(?<![\w.,+-])0[0-9](?:\.[0-9]{2}){4}(?![\w-]|[.,][0-9])"),
     re.compile(r"(?<![\w.,+-])[0-9]{3}-[0-9]{4}(?![\w-]|[.,][0-9])"),
     re.compile(r"(?<![\w.,+-])[0-9]{4}(?:[ -][0-9]{4}){2,4}(?![\w-]|[.,][0-9])"),  # a card
 )
@@ -64,6 +65,7 @@ class Codes:
             (_FLAG, lambda match: f"{self._sign('dash')} " * len(match.group())),
             (_FILE_DOT, lambda _: f" {self._sign('.')} "),
             (_AT, lambda _: f"{self._sign('@')} "),
+            (re.compile(r"(?<![\w#&])#(?=[A-Z]{1,4}-?[0-9])"), lambda _: f"{self._sign('№')} "),
             (_HASHTAG, lambda _: f"{self._sign('#')} "),
             (_UNDERSCORE, lambda _: " "),
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from babel.dates import get_month_names
+from babel.dates import get_day_names, get_month_names
 from babel.units import format_unit
 
 from antiphon.pipeline.speech_text.german_ordinals import words_before
@@ -46,7 +46,7 @@ class Dates:
         if self._language.code == "en":
             decade = r"(?<![\w.,])['’]?((?:1[0-9]|20)[0-9]0|[2-9]0)['’]?s\b"
             found.append((re.compile(decade), self._decade))
-        return [*found, *self._named(), *self._times()]
+        return [*found, *self._named(), *self._weekdays(), *self._times()]
 
     def year_rules(self) -> list[Rule]:
         """Return the rules for what is left when everything else that has numbers was read."""
@@ -83,6 +83,18 @@ class Dates:
             return [(pattern, lambda _: self._numbers.speller.ordinal(1))]
         return []
 
+    def _weekdays(self) -> list[Rule]:
+        """Return the rule for "Mon–Fri"."""
+        names = get_day_names("wide", locale=self._language.code)
+        short = get_day_names("abbreviated", locale=self._language.code)
+        days = {short[day].rstrip(".").lower(): names[day] for day in range(7)}
+        any_day = rf"\b({'|'.join(days)})\b\.?"
+
+        def said(match: re.Match[str]) -> str:
+            return f"{days[match[1].lower()]} {self._language.signs['–']} {days[match[2].lower()]}"
+
+        return [(re.compile(rf"{any_day}\s?[-–—]\s?{any_day}", re.IGNORECASE), said)]
+
     def _times(self) -> list[Rule]:
         language = self._language
         mark = rf"(?:\s?(?:{language.hour_mark})\b)" if language.hour_mark else ""
@@ -97,7 +109,7 @@ class Dates:
             (re.compile(rf"{hours}:{minutes}(?::(?P<s>[0-5][0-9]))?(?![0-9:]){mark}{'?' if mark else ''}"), self._time)
         ]
         if language.hour_separators == "h":
-            rules.append((re.compile(rf"{hours}\s?h\s?{minutes}(?![0-9])"), self._time))
+            rules.append((re.compile(rf"{hours}\s?h\s?{minutes}(?![0-9])(?:\s?min\b)?"), self._time))
         if language.code == "it":
             rules.append(
                 (re.compile(rf"(?:(?<=\bore )|(?<=\balle )|(?<=\bdalle )){hours}\.{minutes}(?![0-9])"), self._time)

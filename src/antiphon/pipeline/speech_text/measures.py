@@ -26,6 +26,7 @@ _UNITS: Mapping[str, str] = {
     "gal": "volume-gallon", "kg": "mass-kilogram", "g": "mass-gram", "mg": "mass-milligram", "µg": "mass-microgram",
     "t": "mass-tonne", "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce", "km/h": "speed-kilometer-per-hour",
     "kph": "speed-kilometer-per-hour", "mph": "speed-mile-per-hour", "m/s": "speed-meter-per-second",
+    "m/s²": "acceleration-meter-per-square-second",
     "°C": "temperature-celsius", "℃": "temperature-celsius", "°F": "temperature-fahrenheit",
     "℉": "temperature-fahrenheit", "°": "angle-degree", "kB": "digital-kilobyte", "KB": "digital-kilobyte",
     "MB": "digital-megabyte", "GB": "digital-gigabyte", "TB": "digital-terabyte", "PB": "digital-petabyte",
@@ -89,7 +90,7 @@ class Measures:
         if language.code == "en":
             rules += [
                 (re.compile(rf"{number}\s?¢"), lambda match: self._with_noun(match["number"], ("cent", "cents"), 1)),
-                (re.compile(r"(?<![\w.,])([0-9])['′]\s?([0-9]{1,2})(?:[\"″]|'')"), self._height),
+                (re.compile(r"(?<![\w.,])([0-9]{1,2})['′]\s?([0-9]{1,2})(?:[\"″]|'')"), self._height),
                 (re.compile(rf"{number}[\"″](?!\w)"), self._inches),
             ]
         fraction = (
@@ -223,9 +224,13 @@ class Measures:
     def _half(self, match: re.Match[str]) -> str:
         """Return the words for a half, which some languages say as an adjective: "media taza"."""
         noun = re.match(r"\s+([^\W\d_]{3,})", match.string[match.end() :])
-        if self._language.half is None or noun is None or match["unit"]:
+        if self._language.half is None or (noun is None and not match["unit"]):
             return self._language.one_half
-        return self._language.half[re.match(self._language.feminine_nouns, noun[1]) is not None]
+        if match["unit"]:
+            feminine = self._gender(_UNITS.get(match["unit"], "")) == 2
+        else:
+            feminine = noun is not None and re.match(self._language.feminine_nouns, noun[1]) is not None
+        return self._language.half[feminine]
 
     def _inches(self, match: re.Match[str]) -> str | None:
         quote = match.string.rfind('"', 0, match.start())

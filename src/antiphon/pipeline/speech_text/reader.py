@@ -47,6 +47,7 @@ class Reader:
         self._rules: list[Rule] = [
             *_characters(),
             *codes.address_rules(),
+            (re.compile(r"§\s?(?=§)"), lambda _: ""),
             (re.compile(r"\A([0-9]{1,3})\)(?=\s)"), lambda _: [1, "."]),  # an item of a list
             *self._foreign_numbers(),
             *self._minus(),
@@ -107,7 +108,10 @@ class Reader:
             minus = f"{self._sign('-')} " if match[2].startswith("-") else ""
             return [1, f" {self._sign('×')} 10 {self._sign('^')} {minus}{int(match[2].lstrip('+-'))}"]
 
+        cents = rf"(?<=[$€£])\{self.language.decimal}(?=[0-9]{{2}}(?![0-9]))"
         return [
+            (re.compile(cents), lambda _: f"0{self.language.decimal}"),
+            (re.compile(r"(?<=[0-9]),[-–—](?!\w)"), lambda _: ""),  # "€ 5,-"
             (re.compile(foreign), lambda match: match.group().translate(swapped)),
             (re.compile(r"(?<![\w.,])([0-9]+(?:\.[0-9]+)?)[eE]([-+]?[0-9]{1,3})(?!\w|[.,][0-9])"), power),
         ]
@@ -121,7 +125,7 @@ class Reader:
             (re.compile(again), lambda _: ""),
             (re.compile(amount), lambda _: f"{said} "),
             (
-                re.compile(r"(?<=[0-9])[x×](?=\s[^\W\d_]{3}|[,;!?)]|\Z)"),
+                re.compile(r"(?<=[0-9])[x×](?=\s[^\W\d_]{2}|[,;!?)]|\Z)"),
                 lambda match: None if _ALGEBRA.search(match.string) else f" {self.language.many_times}",
             ),
         ]
@@ -196,12 +200,16 @@ class Reader:
 
             return re.compile(rf"(?<![\w.])({written}){after}"), replace
 
-        streets: list[Rule] = [(_STREET, _street)] if language.code == "en" else []
+        streets: list[Rule] = []
+        if language.code == "en":
+            streets = [(_STREET, _street)]
+        if language.code == "de":
+            streets = [(re.compile(r"(?<=[a-zäöüß])str\.(?!\w)"), lambda _: "straße")]
         return [
             *streets,
             rule(dict(language.numbered), r"(?=\s?[0-9])"),
             (re.compile(r"№\s?(?=[0-9])"), lambda _: f"{self._sign('№')} "),
-            rule(dict(language.titles), r"(?=\s[^\W\d_a-zà-ÿ])"),
+            rule(dict(language.titles), r"(?=\s(?:(?:and|und|et|ou|e|y|en|&)\s)?[^\W\d_a-zà-ÿ])"),
             rule(dict(language.words), r"(?![\w])"),
         ]
 
@@ -285,6 +293,8 @@ def _street(match: re.Match[str]) -> str | None:
 def _is_range(low: str, high: str) -> bool:
     """Whether what stands between two numbers is "from-to": "5-10", "3-2", "2024-25", but not "747-8"."""
     low, high = low.lstrip("$€£"), high.lstrip("$€£")
+    if low == high:
+        return False  # "50-50"
     whole = re.split("[.,]", low)[0]
     short = len(whole) <= 2 and len(high) <= 2
     return short or len(whole) < len(high) or (len(whole) == len(high) and whole <= high) or len(whole) == 4

@@ -23,6 +23,7 @@ DUTCH = Language(
         "over": "gedeeld door", "x": "bij", "dash": "streepje", "of": "van", "per": "per", "version": "versie",
     },
     words={
+        "24/7": "vierentwintig zeven",
         "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "d.w.z.": "dat wil zeggen", "enz.": "enzovoort",
         "etc.": "et cetera",
         "m.b.t.": "met betrekking tot", "o.a.": "onder andere", "t.o.v.": "ten opzichte van",

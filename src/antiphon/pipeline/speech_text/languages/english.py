@@ -79,6 +79,7 @@ ENGLISH = Language(
         "tsp": ("teaspoon", "teaspoons"), "tbsp": ("tablespoon", "tablespoons"), "Tbsp": ("tablespoon", "tablespoons"),
         "mins": ("minute", "minutes"), "secs": ("second", "seconds"), "yrs": ("year", "years"),
         "fps": ("frame per second", "frames per second"), "sq ft": ("square foot", "square feet"),
+        "sq. ft.": ("square foot", "square feet"), "in.": ("inch", "inches"),
     },
     periods={"mo": "month", "yr": "year", "wk": "week", "hr": "hour"},
     many_times="times",

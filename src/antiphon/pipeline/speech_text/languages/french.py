@@ -21,11 +21,13 @@ FRENCH = Language(
         "x": "par", "dash": "tiret", "of": "sur", "per": "par", "version": "version",
     },
     words={
+        "24/7": "vingt-quatre heures sur vingt-quatre",
         "p. ex.": "par exemple", "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "etc.": "et cetera",
         "env.": "environ", "cf.": "voir", "av. J.-C.": "avant Jésus-Christ", "apr. J.-C.": "après Jésus-Christ",
         "et/ou": "et ou", "tél.": "téléphone", "max.": "maximum", "min.": "minimum",
     },
     titles={
+        "St.": "Saint", "Ste.": "Sainte",
         "M.": "Monsieur", "MM.": "Messieurs", "Mme": "Madame", "Mmes": "Mesdames", "Mlle": "Mademoiselle",
         "Dr": "Docteur", "Dr.": "Docteur", "Pr": "Professeur", "Me": "Maître",
     },

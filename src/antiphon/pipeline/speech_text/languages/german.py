@@ -20,6 +20,7 @@ GERMAN = Language(
         "over": "durch", "x": "mal", "dash": "Strich", "of": "von", "per": "pro", "version": "Version",
     },
     words={
+        "24/7": "vierundzwanzig sieben", "Dr. med.": "Doktor",
         "z. B.": "zum Beispiel", "z.B.": "zum Beispiel", "d. h.": "das heißt", "d.h.": "das heißt",
         "u. a.": "unter anderem", "u.a.": "unter anderem", "usw.": "und so weiter", "etc.": "et cetera",
         "bzw.": "beziehungsweise", "ca.": "zirka", "ggf.": "gegebenenfalls", "vgl.": "vergleiche",

@@ -20,6 +20,7 @@ ITALIAN = Language(
         "x": "per", "dash": "trattino", "of": "su", "per": "per", "version": "versione",
     },
     words={
+        "24/7": "ventiquattro ore su ventiquattro",
         "ad es.": "ad esempio", "p. es.": "per esempio", "p.es.": "per esempio", "ecc.": "eccetera",
         "etc.": "eccetera",
         "a.C.": "avanti Cristo", "d.C.": "dopo Cristo", "c.d.": "cosiddetto", "e/o": "e o", "tel.": "telefono",

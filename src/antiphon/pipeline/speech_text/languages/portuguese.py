@@ -21,6 +21,7 @@ PORTUGUESE = Language(
         "x": "por", "dash": "hífen", "of": "de", "per": "por", "version": "versão",
     },
     words={
+        "24/7": "vinte e quatro horas por dia",
         "p. ex.": "por exemplo", "p.ex.": "por exemplo", "etc.": "et cetera", "aprox.": "aproximadamente",
         "a.C.": "antes de Cristo", "d.C.": "depois de Cristo", "e/ou": "e ou", "tel.": "telefone",
         "máx.": "máximo", "mín.": "mínimo",

@@ -20,12 +20,14 @@ SPANISH = Language(
         "x": "por", "dash": "guion", "of": "de", "per": "por", "version": "versión",
     },
     words={
+        "24/7": "veinticuatro siete",
         "p. ej.": "por ejemplo", "p.ej.": "por ejemplo", "etc.": "etcétera", "aprox.": "aproximadamente",
         "EE. UU.": "Estados Unidos", "EE.UU.": "Estados Unidos", "a. C.": "antes de Cristo",
         "d. C.": "después de Cristo",
         "y/o": "y o", "tel.": "teléfono", "máx.": "máximo", "mín.": "mínimo",
     },
     titles={
+        "C/": "calle",
         "Sr.": "señor", "Sra.": "señora", "Sres.": "señores", "Srta.": "señorita", "Dr.": "doctor", "Dra.": "doctora",
         "D.": "don", "Dña.": "doña", "Ud.": "usted", "Uds.": "ustedes", "Prof.": "profesor", "Av.": "avenida",
         "Avda.": "avenida",
