@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from antiphon.engines.base import EngineContext, EngineError, Samples
 pytest.importorskip("hibari", reason="the extra `local` is not installed")
 
 from antiphon.engines.hibari import HibariSynthesizer, _bounded, _phrases
+from tests.synthesizing import check_closing_the_engine, check_closing_the_iterator, speak
 
 pytestmark = pytest.mark.models
 
@@ -40,20 +41,10 @@ async def hibari(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await engine.close()
 
 
-async def speak(engine: HibariSynthesizer, text: str, **how: Any) -> Samples:
-    parts = [chunk.samples async for chunk in engine.synthesize(text, **how)]
-    return np.concatenate([np.zeros(0, np.float32), *parts])
-
-
 def audible(samples: Samples) -> tuple[float, float]:
     """Return seconds of silence before and after what is audible."""
     loud = np.flatnonzero(np.abs(samples) > 0.001)
     return loud[0] / 24_000, (samples.size - 1 - loud[-1]) / 24_000
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - worker threads set no event
-        await asyncio.sleep(0.001)
 
 
 async def test_lists_only_voices_that_are_here(hibari: HibariSynthesizer) -> None:
@@ -118,25 +109,11 @@ async def test_text_that_cannot_be_read_gives_no_audio_and_a_warning(
 
 
 async def test_closing_the_iterator_stops_the_work(hibari: HibariSynthesizer) -> None:
-    stream = hibari.synthesize(STORY * 20)
-    await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
-    reader = asyncio.create_task(speak(hibari, STORY * 20))
-    await until(lambda: hibari.load_now().running > 0)
-    reader.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reader
-    await until(lambda: hibari.load_now().running == 0)
-    assert hibari.load_now().waiting == 0
+    await check_closing_the_iterator(hibari, STORY * 20)
 
 
 async def test_closing_the_engine(hibari: HibariSynthesizer) -> None:
-    await hibari.warm_up()
-    await hibari.close()
-    await hibari.close()
-    with pytest.raises(EngineError) as caught:
-        await speak(hibari, SENTENCE)
-    assert caught.value.code == "closed"
+    await check_closing_the_engine(hibari, SENTENCE)
 
 
 async def test_options_are_refused() -> None:

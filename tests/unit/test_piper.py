@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 from antiphon.audio.resampling import StreamResampler
 from antiphon.config.resolved import EnginePlan
-from antiphon.engines.base import HEARING_RATE, EngineContext, EngineError, Samples, Synthesizer
+from antiphon.engines.base import HEARING_RATE, EngineContext, EngineError, Synthesizer
 from antiphon.engines.registry import find_engine
 from antiphon.engines.whisper import WhisperTranscriber
 from antiphon.models import ModelStore
 from antiphon.server.loading import models_of
 from tests import wheel_models
+from tests.synthesizing import check_closing_the_engine, check_closing_the_iterator, speak
 
 pytestmark = pytest.mark.models
 
@@ -53,16 +53,6 @@ async def piper(joe: Path) -> AsyncIterator[Synthesizer]:
     engine = await load(2, voices=voices)
     yield engine
     await engine.close()
-
-
-async def speak(engine: Synthesizer, text: str, **how: Any) -> Samples:
-    parts = [chunk.samples async for chunk in engine.synthesize(text, **how)]
-    return np.concatenate([np.zeros(0, np.float32), *parts])
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - worker threads set no event
-        await asyncio.sleep(0.001)
 
 
 def copied_voice(joe: Path, folder: Path, **settings: Any) -> Path:
@@ -126,25 +116,11 @@ async def test_text_without_words_gives_no_audio(piper: Synthesizer) -> None:
 
 
 async def test_closing_the_iterator_stops_the_work(piper: Synthesizer) -> None:
-    stream = piper.synthesize(STORY)
-    await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
-    reader = asyncio.create_task(speak(piper, STORY * 5))
-    await until(lambda: piper.load_now().running > 0)
-    reader.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reader
-    await until(lambda: piper.load_now().running == 0)
-    assert piper.load_now().waiting == 0
+    await check_closing_the_iterator(piper, STORY * 5)
 
 
 async def test_closing_the_engine(piper: Synthesizer) -> None:
-    await piper.warm_up()
-    await piper.close()
-    await piper.close()
-    with pytest.raises(EngineError) as closed:
-        await speak(piper, SENTENCE)
-    assert closed.value.code == "closed"
+    await check_closing_the_engine(piper, SENTENCE)
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,11 @@ class Reports(list[Report]):
         """Return the only report of `kind`."""
         (report,) = self.of(kind)
         return report
+
+    def messages(self) -> list[tuple[str, str, str]]:
+        """Return role, status and words of the messages in the history that an Agents SDK reported."""
+        found = []
+        for item in (item for item in self.one("history")["items"] if item["type"] == "message"):
+            words = [part.get("transcript") or part.get("text") or "" for part in item["content"]]
+            found.append((item["role"], item["status"], " ".join(words)))
+        return found

@@ -22,15 +22,6 @@ def url(tap: Tap) -> str:
     return f"ws://127.0.0.1:{tap.port}/v1/realtime?model=gpt-realtime"
 
 
-def messages(reports: Reports) -> list[tuple[str, str, str]]:
-    """Return role, status and words of the messages in the client's history."""
-    found = []
-    for item in (item for item in reports.one("history")["items"] if item["type"] == "message"):
-        words = [part.get("transcript") or part.get("text") or "" for part in item["content"]]
-        found.append((item["role"], item["status"], " ".join(words)))
-    return found
-
-
 def understood(reports: Reports) -> None:
     """Check that nothing failed and that every frame was what the client's schemas say."""
     assert reports.of("error", "refused") == []
@@ -39,10 +30,10 @@ def understood(reports: Reports) -> None:
 async def test_spoken_turns(program: Program, tap: Tap) -> None:
     reports = await program.play("spoken_turns", url(tap))
     understood(reports)
-    assert [role for role, *_ in messages(reports)] == ["user", "assistant"] * 2
-    assert [status for _, status, _ in messages(reports)] == ["completed"] * 4
-    assert messages(reports)[0][2].startswith("Utterance of")
-    assert [report["output"] for report in reports.of("agent_end")] == [messages(reports)[1][2]] * 2
+    assert [role for role, *_ in reports.messages()] == ["user", "assistant"] * 2
+    assert [status for _, status, _ in reports.messages()] == ["completed"] * 4
+    assert reports.messages()[0][2].startswith("Utterance of")
+    assert [report["output"] for report in reports.of("agent_end")] == [reports.messages()[1][2]] * 2
     assert sum(report["bytes"] for report in reports.of("audio")) > 2 * 48_000
 
 
@@ -52,7 +43,7 @@ async def test_a_tool_round_trip(program: Program, tap: Tap) -> None:
     ended = reports.one("tool_end")
     assert ended["name"] == "get_weather"
     assert ended["result"] == f"It is sunny in {json.loads(ended['arguments'])['city']}."
-    assert [role for role, *_ in messages(reports)] == ["user", "assistant"]
+    assert [role for role, *_ in reports.messages()] == ["user", "assistant"]
     (call,) = (item for item in reports.one("history")["items"] if item["type"] == "function_call")
     assert (call["status"], call["output"]) == ("completed", ended["result"])
 
@@ -61,7 +52,7 @@ async def test_speaking_over_a_reply(program: Program, slow_tap: Tap) -> None:
     reports = await program.play("speaking_over", url(slow_tap))
     understood(reports)
     assert len(reports.of("audio_interrupted")) == 1
-    user, assistant, *_ = messages(reports)
+    user, assistant, *_ = reports.messages()
     assert user[:2] == ("user", "completed")
     assert assistant[:2] == ("assistant", "incomplete")
 
@@ -70,7 +61,7 @@ async def test_interrupting_a_reply(program: Program, slow_tap: Tap) -> None:
     reports = await program.play("interrupting", url(slow_tap))
     understood(reports)
     assert len(reports.of("audio_interrupted")) == 1
-    assert messages(reports)[1][:2] == ("assistant", "incomplete")
+    assert reports.messages()[1][:2] == ("assistant", "incomplete")
     (first,) = slow_tap.connections[0].recording.received("response.done")
     assert first["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
 
@@ -79,7 +70,7 @@ async def test_context_edits(program: Program, tap: Tap) -> None:
     reports = await program.play("context", url(tap))
     understood(reports)
     assert reports.one("before")["texts"] == ["My name is Alice.", "Nice to meet you!", "Who am I?"]
-    *edited, answer = messages(reports)
+    *edited, answer = reports.messages()
     assert [words for *_, words in edited] == ["My name is Bob.", "I am a baker.", "Who am I?"]
     assert answer[:2] == ("assistant", "completed")
 
@@ -87,4 +78,4 @@ async def test_context_edits(program: Program, tap: Tap) -> None:
 async def test_manual_turns(program: Program, tap: Tap) -> None:
     reports = await program.play("manual", url(tap))
     understood(reports)
-    assert [role for role, *_ in messages(reports)] == ["user", "assistant"] * 2
+    assert [role for role, *_ in reports.messages()] == ["user", "assistant"] * 2

@@ -24,15 +24,6 @@ def url(tap: Tap) -> str:
     return f"ws://127.0.0.1:{tap.port}/v1/realtime?model=gpt-realtime"
 
 
-def messages(reports: Reports) -> list[tuple[str, str, str]]:
-    """Return role, status and words of the messages in the client's history."""
-    found = []
-    for item in (item for item in reports.one("history")["items"] if item["type"] == "message"):
-        words = [part.get("transcript") or part.get("text") or "" for part in item["content"]]
-        found.append((item["role"], item["status"], " ".join(words)))
-    return found
-
-
 def no_failures(reports: Reports) -> None:
     assert reports.of("error", "exception") == []
 
@@ -40,12 +31,12 @@ def no_failures(reports: Reports) -> None:
 async def test_spoken_turns(agents: Program, tap: Tap) -> None:
     reports = await agents.play("spoken_turns", url(tap))
     no_failures(reports)
-    heard, said = messages(reports)[:2]
+    heard, said = reports.messages()[:2]
     assert heard[0] == "user"
     assert heard[2].startswith("Utterance of")
     assert said[:2] == ("assistant", "completed")
     assert said[2].startswith("Hello")
-    assert [role for role, *_ in messages(reports)] == ["user", "assistant"] * 2
+    assert [role for role, *_ in reports.messages()] == ["user", "assistant"] * 2
     assert sum(report["bytes"] for report in reports.of("audio")) > 2 * 48_000
 
 
@@ -55,14 +46,14 @@ async def test_a_tool_round_trip(agents: Program, tap: Tap) -> None:
     ended = reports.one("tool_end")
     assert ended["name"] == "get_weather"
     assert ended["output"] == f"It is sunny in {json.loads(ended['arguments'])['city']}."
-    assert [role for role, *_ in messages(reports)] == ["user", "assistant"]
+    assert [role for role, *_ in reports.messages()] == ["user", "assistant"]
 
 
 async def test_speaking_over_a_reply(agents: Program, slow_tap: Tap) -> None:
     reports = await agents.play("speaking_over", url(slow_tap))
     no_failures(reports)
     assert reports.one("audio_interrupted")["item_id"] == reports.of("audio")[0]["item_id"]
-    user, assistant, *others = messages(reports)
+    user, assistant, *others = reports.messages()
     assert user[:2] == ("user", "completed")
     assert assistant[:2] == ("assistant", "incomplete")
     assert [role for role, *_ in others] == ["user", "assistant"]
@@ -73,7 +64,7 @@ async def test_speaking_over_a_reply(agents: Program, slow_tap: Tap) -> None:
 async def test_interrupting_a_reply(agents: Program, slow_tap: Tap) -> None:
     reports = await agents.play("interrupting", url(slow_tap))
     no_failures(reports)
-    user, assistant, *others = messages(reports)
+    user, assistant, *others = reports.messages()
     assert user[:2] == ("user", "completed")
     assert assistant[:2] == ("assistant", "incomplete")
     assert [role for role, *_ in others] == ["user", "assistant"]
@@ -84,7 +75,7 @@ async def test_interrupting_a_reply(agents: Program, slow_tap: Tap) -> None:
 async def test_context_edits(agents: Program, tap: Tap) -> None:
     reports = await agents.play("context", url(tap))
     no_failures(reports)
-    assert [role for role, *_ in messages(reports)] == ["assistant", "user", "assistant"]
+    assert [role for role, *_ in reports.messages()] == ["assistant", "user", "assistant"]
     sessions = [event["session"] for event in tap.connections[0].recording.received("session.updated")]
     assert sessions[-1]["instructions"] == "Answer in verse."
     assert sessions[-1]["tools"] == []
@@ -93,4 +84,4 @@ async def test_context_edits(agents: Program, tap: Tap) -> None:
 async def test_manual_turns(agents: Program, tap: Tap) -> None:
     reports = await agents.play("manual", url(tap))
     no_failures(reports)
-    assert [role for role, *_ in messages(reports)] == ["user", "assistant"] * 2
+    assert [role for role, *_ in reports.messages()] == ["user", "assistant"] * 2
