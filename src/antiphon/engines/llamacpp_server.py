@@ -170,8 +170,8 @@ class LlamaServer:
         return answer
 
     def _await_loop(self) -> None:
-        """Wait until llama.cpp's own thread takes requests. Freed before, it never ends, and this process hangs with it:
-        the thread is told to stop, starts all the same, and is waited for without letting go of the interpreter."""
+        """Wait until llama.cpp's own thread takes requests. Freed before, it never ends, and this process hangs with
+        it: the thread is told to stop, starts all the same, and is waited for without letting go of the interpreter."""
         self.ask("GET", "/slots")
 
     def _read_properties(self) -> None:
