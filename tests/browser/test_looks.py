@@ -82,10 +82,12 @@ async def test_a_conversation_on_every_screen(  # noqa: PLR0917 - fixtures
 
 
 LONG_LABELS = """() => {
-  for (const name of ['model', 'voice', 'microphone']) {
-    document.querySelector(`[name=${name}]`).selectedOptions[0].textContent = 'a label that goes on and on '.repeat(9);
-  }
+  const fields = ['model', 'voice', 'microphone'].map((name) => document.querySelector(`[name=${name}]`));
+  if (fields.some((field) => field.selectedOptions.length === 0)) return false;
+  for (const field of fields) field.selectedOptions[0].textContent = 'a label that goes on and on '.repeat(9);
+  return true;
 }"""
+"""Once each field has its options, which come one after the other."""
 
 INSIDE = """() => {
   const room = document.querySelector('.settings').clientWidth;
@@ -108,7 +110,7 @@ async def test_long_labels_stay_in_their_fields(  # noqa: PLR0917 - fixtures
         await expect(page.page.locator("[name=model]")).to_have_value("antiphon-stand-in")
         if width == 375:
             await page.page.get_by_role("button", name="Settings").click()
-        await page.page.evaluate(LONG_LABELS)
+        await page.page.wait_for_function(LONG_LABELS)
         assert await page.page.evaluate(INSIDE)
         await page.picture(artefacts, f"long-labels-{width}-{'dark' if dark else 'light'}")
 
