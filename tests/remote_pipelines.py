@@ -18,10 +18,10 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
 from antiphon.engines.fallback import fallback
-from antiphon.engines.openai_audio_chat import OpenAIAudioChatModel
-from antiphon.engines.openai_chat import OpenAIChatModel
-from antiphon.engines.openai_speech import OpenAISynthesizer
-from antiphon.engines.openai_transcription import OpenAITranscriber
+from antiphon.engines.openai.audio_chat import OpenAIAudioChatModel
+from antiphon.engines.openai.chat import OpenAIChatModel
+from antiphon.engines.openai.speech import OpenAISynthesizer
+from antiphon.engines.openai.transcription import OpenAITranscriber
 from antiphon.engines.stand_in import StandInTurnClassifier, StandInVad
 from antiphon.pipeline.cascade import Cascade
 from antiphon.pipeline.direct import Direct

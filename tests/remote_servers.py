@@ -47,10 +47,10 @@ from antiphon.engines.base import (
     Usage,
 )
 from antiphon.engines.hibari import HibariSynthesizer
-from antiphon.engines.llamacpp import LlamaCppModel
+from antiphon.engines.llamacpp.model import LlamaCppModel
 from antiphon.engines.stand_in import StandInLanguageModel, StandInSynthesizer, StandInTranscriber
 from antiphon.engines.wav import wav_file
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models import ModelStore
 
 MODEL = "remote-model"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from antiphon.engines.base import EngineContext
-from antiphon.engines.openai_chat import OpenAIChatModel
+from antiphon.engines.openai.chat import OpenAIChatModel
 from antiphon.engines.stand_in import StandInTranscriber
 from tests.conformance.audio import tone
 from tests.conformance.recorder import Event, RealtimeClient

@@ -16,11 +16,11 @@ from antiphon.audio.levels import to_float
 from antiphon.audio.resampling import StreamResampler
 from antiphon.engines.base import Engine, EngineContext, LanguageModel
 from antiphon.engines.hibari import HibariSynthesizer
-from antiphon.engines.llamacpp import LlamaCppModel
-from antiphon.engines.openai_chat import OpenAIChatModel
+from antiphon.engines.llamacpp.model import LlamaCppModel
+from antiphon.engines.openai.chat import OpenAIChatModel
 from antiphon.engines.silero import SileroVad
 from antiphon.engines.smart_turn import SmartTurnClassifier
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models import ModelStore
 from tests.conformance.audio import Pcm, read_speech, silence
 from tests.conformance.recorder import RealtimeClient

@@ -17,9 +17,9 @@ import pytest
 from antiphon.engines.base import Engine, EngineContext, Transcriber
 from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
 from antiphon.engines.fallback import fallback
-from antiphon.engines.openai_chat import OpenAIChatModel
-from antiphon.engines.openai_speech import OpenAISynthesizer
-from antiphon.engines.openai_transcription import OpenAITranscriber
+from antiphon.engines.openai.chat import OpenAIChatModel
+from antiphon.engines.openai.speech import OpenAISynthesizer
+from antiphon.engines.openai.transcription import OpenAITranscriber
 from tests.conformance.audio import tone
 from tests.conformance.recorder import Event, RealtimeClient
 from tests.remote_pipelines import PATIENCE, Engines, serving_engines, serving_speech_model

@@ -14,7 +14,7 @@ import httpx2 as httpx
 import pytest
 from openai import AuthenticationError, InternalServerError, NotFoundError, OpenAI
 
-from antiphon.engines.openai_speech import listed_voices
+from antiphon.engines.openai.speech import listed_voices
 from tests.conformance.recorder import RealtimeClient
 from tests.serving import ServerProcess, serving, serving_here
 

@@ -14,7 +14,7 @@ from whisper_normalizer.basic import BasicTextNormalizer
 from antiphon.audio.levels import to_float
 from antiphon.audio.resampling import StreamResampler
 from antiphon.engines.base import HEARING_RATE, EngineContext
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models import ModelStore
 from tests import wheel_models
 from tests.conformance.audio import RATE, Pcm, read_speech, silence, to_pcm

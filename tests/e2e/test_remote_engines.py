@@ -25,9 +25,9 @@ from antiphon.engines.base import (
     Usage,
 )
 from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
-from antiphon.engines.openai_chat import OpenAIChatModel
-from antiphon.engines.openai_speech import OpenAISynthesizer
-from antiphon.engines.openai_transcription import OpenAITranscriber
+from antiphon.engines.openai.chat import OpenAIChatModel
+from antiphon.engines.openai.speech import OpenAISynthesizer
+from antiphon.engines.openai.transcription import OpenAITranscriber
 from tests.remote_servers import KEY, MODEL, Fault, NoModels, RemoteServer, eventually, remote_server, stand_ins
 
 PATIENCE_S = 20.0

@@ -31,11 +31,11 @@ from antiphon.engines.base import (
     Usage,
 )
 from antiphon.engines.hibari import HibariSynthesizer
-from antiphon.engines.openai_chat import OpenAIChatModel
-from antiphon.engines.openai_transcription import OpenAITranscriber
+from antiphon.engines.openai.chat import OpenAIChatModel
+from antiphon.engines.openai.transcription import OpenAITranscriber
 from antiphon.engines.silero import SileroVad
 from antiphon.engines.smart_turn import SmartTurnClassifier
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models import ModelStore
 from tests.conformance.audio import read_speech, silence
 from tests.conformance.recorder import RealtimeClient

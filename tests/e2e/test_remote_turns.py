@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.engines.base import Synthesizer
 from antiphon.engines.elevenlabs import ElevenLabsSynthesizer
-from antiphon.engines.openai_speech import OpenAISynthesizer
+from antiphon.engines.openai.speech import OpenAISynthesizer
 from tests.conformance.audio import tone
 from tests.conformance.recorder import Event, RealtimeClient
 from tests.remote_pipelines import remote_engines, serving_engines, with_fallbacks

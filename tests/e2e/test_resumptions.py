@@ -27,9 +27,9 @@ from antiphon.engines.base import (
     TextPart,
 )
 from antiphon.engines.hibari import HibariSynthesizer
-from antiphon.engines.llamacpp import LlamaCppModel
+from antiphon.engines.llamacpp.model import LlamaCppModel
 from antiphon.engines.silero import SileroVad
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models.store import ModelStore
 from antiphon.pipeline.cascade import Cascade
 from tests.unit.session_harness import Conversing, conversing, stand_in_pipeline

@@ -22,7 +22,7 @@ pytest.importorskip("faster_whisper", reason="the extra `local` is not installed
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from antiphon.engines.hibari import HibariSynthesizer
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 
 pytestmark = pytest.mark.models
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import httpx2
 import pytest
 
-from antiphon.engines.answer_limits import BoundedStream, TooLongError
+from antiphon.engines.remote.answer_limits import BoundedStream, TooLongError
 
 
 class Body(httpx2.AsyncByteStream):

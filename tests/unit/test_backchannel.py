@@ -60,7 +60,7 @@ def test_next_to_nothing_is_no_interruption() -> None:
 
 @pytest.mark.models
 async def test_recorded_sounds_and_words() -> None:
-    from antiphon.engines.whisper import WhisperTranscriber
+    from antiphon.engines.whisper.transcriber import WhisperTranscriber
 
     transcriber = await WhisperTranscriber.load(EngineContext(ModelStore.default()))
     try:

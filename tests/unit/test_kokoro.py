@@ -17,7 +17,7 @@ from antiphon.audio.resampling import StreamResampler
 from antiphon.config.resolved import EnginePlan
 from antiphon.engines.base import HEARING_RATE, EngineContext, EngineError, Synthesizer
 from antiphon.engines.registry import find_engine
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models import ModelStore
 from antiphon.server.loading import models_of
 from tests import wheel_models

@@ -35,7 +35,7 @@ from antiphon.engines.base import (
     ToolChoice,
     Usage,
 )
-from antiphon.engines.llamacpp import LlamaCppModel
+from antiphon.engines.llamacpp.model import LlamaCppModel
 from antiphon.engines.registry import find_engine
 from antiphon.models import ModelStore
 

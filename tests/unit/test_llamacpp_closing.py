@@ -17,7 +17,7 @@ if sys.platform == "linux":
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # so that llama.cpp's thread comes late
 
 from antiphon.engines.base import EngineError
-from antiphon.engines.llamacpp_server import LlamaServer, ServerConfig
+from antiphon.engines.llamacpp.server import LlamaServer, ServerConfig
 from antiphon.models import ModelStore
 
 def fail(self):

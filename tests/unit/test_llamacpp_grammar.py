@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from antiphon.engines.base import Tool
-from antiphon.engines.llamacpp_grammar import bounded_schema, text_grammar, tool_grammar
+from antiphon.engines.llamacpp.grammar import bounded_schema, text_grammar, tool_grammar
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.sampled_from(["", "a", "b", "x" * 9]),

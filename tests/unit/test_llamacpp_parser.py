@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.engines.base import TextDelta, ToolCallDelta
-from antiphon.engines.llamacpp_parser import ReplyParser
+from antiphon.engines.llamacpp.parser import ReplyParser
 
 CALL = '<tool_call>\n{"name": "lamp", "arguments": {"on": true, "to": "}\\"{]"}}\n</tool_call>'
 ARGUMENTS = '{"on": true, "to": "}\\"{]"}'

@@ -16,8 +16,8 @@ from antiphon.engines.base import (
     Tool,
     ToolCall,
 )
-from antiphon.engines.llamacpp_prompt import Template, chat_messages, chat_tools
-from antiphon.engines.llamacpp_reply import plan_reply
+from antiphon.engines.llamacpp.prompt import Template, chat_messages, chat_tools
+from antiphon.engines.llamacpp.reply import plan_reply
 
 PLAIN = Template(tools=False, alternating=False, end_token=2)
 NATIVE = Template(tools=True, alternating=False, end_token=2)

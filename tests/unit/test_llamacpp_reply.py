@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.engines.base import EngineError, Finish, TextDelta, ToolCallDelta, Usage
-from antiphon.engines.llamacpp_reply import ReplyEvent, ReplyReader
+from antiphon.engines.llamacpp.reply import ReplyEvent, ReplyReader
 
 USAGE = {"prompt_tokens": 31, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 30}}
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from antiphon.engines.base import EngineError, Priority
-from antiphon.engines.llamacpp_slots import Slot, Slots
+from antiphon.engines.llamacpp.slots import Slot, Slots
 
 LIVE, DRAFT = Priority.LIVE, Priority.DRAFT
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.audio.levels import to_float
-from antiphon.engines.audio_memory import AudioMemory
 from antiphon.engines.base import AudioChunk, AudioPart, Finish, GenerationRequest, Message, TextDelta, TextPart, Usage
-from antiphon.engines.openai_audio_stream import AudioChatStream
-from antiphon.engines.openai_chat_request import chat_body, estimate_tokens
+from antiphon.engines.openai.audio_memory import AudioMemory
+from antiphon.engines.openai.audio_stream import AudioChatStream
+from antiphon.engines.openai.chat_request import chat_body, estimate_tokens
 from antiphon.engines.wav import read_wav, wav_file
 
 PCM = np.arange(-3000, 3000, 7, dtype=np.int16)

@@ -16,7 +16,7 @@ from antiphon.engines.base import (
     Tool,
     ToolCall,
 )
-from antiphon.engines.openai_chat_request import chat_body, estimate_tokens
+from antiphon.engines.openai.chat_request import chat_body, estimate_tokens
 
 PICTURE = ImagePart("data:image/png;base64,AAAA", "low")
 DIAL = Tool("dial", "Dials.", {"type": "object", "properties": {"number": {"type": "string"}}})

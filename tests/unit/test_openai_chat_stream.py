@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from antiphon.engines.base import Finish, TextDelta, ToolCallDelta, Usage
-from antiphon.engines.openai_chat_stream import ChatStream
+from antiphon.engines.openai.chat_stream import ChatStream
 
 A, B = "call_aaaaaaaaaaaaaaaa", "call_bbbbbbbbbbbbbbbb"
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.audio.levels import to_float
-from antiphon.engines.pcm_stream import NotPcmError, PcmDecoder, check_content_type, read_speech
+from antiphon.engines.remote.pcm_stream import NotPcmError, PcmDecoder, check_content_type, read_speech
 
 
 @given(st.lists(st.integers(-32768, 32767), max_size=200), st.lists(st.integers(0, 400), max_size=20), st.booleans())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from antiphon.engines.base import Priority
-from antiphon.engines.llamacpp_slots import Slots
+from antiphon.engines.llamacpp.slots import Slots
 from antiphon.engines.promotion import Promotion, priority_now
 from antiphon.engines.workers import Cancellation, Workers
 from tests.unit.test_workers import blocked, until

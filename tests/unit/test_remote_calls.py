@@ -14,8 +14,8 @@ import openai
 import pytest
 
 from antiphon.engines.base import EngineError
-from antiphon.engines.remote import RemoteCalls, RemoteOptions
-from antiphon.engines.remote_errors import RemoteError, remote_error, status_error
+from antiphon.engines.remote.calls import RemoteCalls, RemoteOptions
+from antiphon.engines.remote.errors import RemoteError, remote_error, status_error
 
 REQUEST = httpx2.Request("POST", "http://server/v1")
 FAILURE = httpx2.ReadError("gone", request=REQUEST)

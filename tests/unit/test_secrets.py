@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from antiphon.engines.base import EngineError
-from antiphon.engines.openai_chat import OpenAIChatOptions
+from antiphon.engines.openai.chat import OpenAIChatOptions
 from antiphon.engines.options import read_options
 from antiphon.engines.secrets import Secret
 

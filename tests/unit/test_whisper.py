@@ -13,8 +13,8 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 from antiphon.audio.files import read_audio
 from antiphon.engines.base import HEARING_RATE, EngineContext, EngineError, Priority, Samples
-from antiphon.engines.whisper import WhisperTranscriber
-from antiphon.engines.whisper_pieces import LONGEST_S
+from antiphon.engines.whisper.pieces import LONGEST_S
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models.store import ModelStore
 
 SPEECH = Path(__file__).parents[1] / "data" / "speech"

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from antiphon.engines.base import HEARING_RATE, Samples, Transcript
 from antiphon.engines.loudness import FRAME, end_of_loudness, loud_frames
-from antiphon.engines.whisper_checks import is_doubtful, is_speech, most_tokens, repeats, seconds_of_speech
-from antiphon.engines.whisper_pieces import LONGEST_S, MOST_AUDIO, SHORTEST_S, find_cut, join, pieces
+from antiphon.engines.whisper.checks import is_doubtful, is_speech, most_tokens, repeats, seconds_of_speech
+from antiphon.engines.whisper.pieces import LONGEST_S, MOST_AUDIO, SHORTEST_S, find_cut, join, pieces
 
 
 @pytest.mark.parametrize(

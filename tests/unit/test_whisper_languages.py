@@ -14,7 +14,7 @@ from whisper_normalizer.basic import BasicTextNormalizer
 
 from antiphon.audio.files import read_audio
 from antiphon.engines.base import HEARING_RATE, EngineContext, EngineError, Samples
-from antiphon.engines.whisper import WhisperTranscriber
+from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models.store import ModelStore
 from tests import wheel_models
 

@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field
 
 from antiphon.engines.base import AudioChunk, EngineContext, EngineError, EngineLoad, Priority, Synthesizer, Voice
 from antiphon.engines.options import read_options
-from antiphon.engines.pcm_stream import read_speech
-from antiphon.engines.remote import RemoteCalls, RemoteOptions, http_client
-from antiphon.engines.remote_errors import RemoteError, status_error
+from antiphon.engines.remote.calls import RemoteCalls, RemoteOptions, http_client
+from antiphon.engines.remote.errors import RemoteError, status_error
+from antiphon.engines.remote.pcm_stream import read_speech
 from antiphon.engines.secrets import Secret
 from antiphon.engines.voice_choice import choose_voice
 

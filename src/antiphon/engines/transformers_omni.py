@@ -40,8 +40,8 @@ from antiphon.engines.base import (
     Voice,
 )
 from antiphon.engines.heard_turns import seconds_of, words_of
-from antiphon.engines.llamacpp_parser import ReplyParser
-from antiphon.engines.llamacpp_prompt import chat_tools
+from antiphon.engines.llamacpp.parser import ReplyParser
+from antiphon.engines.llamacpp.prompt import chat_tools
 from antiphon.engines.options import read_options
 from antiphon.engines.transformers_omni_prompt import OmniPrompt, omni_prompt
 from antiphon.engines.voice_choice import choose_voice

@@ -20,7 +20,7 @@ from antiphon.engines.base import (
     TextPart,
 )
 from antiphon.engines.heard_turns import older_turns_as_words
-from antiphon.engines.llamacpp_prompt import Template, chat_messages, chat_tools
+from antiphon.engines.llamacpp.prompt import Template, chat_messages, chat_tools
 
 # Private-use characters around the number of a sound, which stand for it until the text around it is known.
 _SOUND = re.compile("\ue000(\\d+)\ue001")

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from antiphon.engines.base import TextDelta, ToolCallDelta
-from antiphon.engines.llamacpp_prompt import CALL_CLOSES, CALL_OPENS
+from antiphon.engines.llamacpp.prompt import CALL_CLOSES, CALL_OPENS
 
 _THOUGHT_OPENS = "<think>"
 _THOUGHT_CLOSES = "</think>"

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from antiphon.engines.base import AudioChunk, Finish, TextDelta, ToolCallDelta, Usage
-from antiphon.engines.openai_chat_stream import ChatStream, MalformedStreamError
-from antiphon.engines.pcm_stream import PcmDecoder
+from antiphon.engines.openai.chat_stream import ChatStream, MalformedStreamError
+from antiphon.engines.remote.pcm_stream import PcmDecoder
 from antiphon.engines.wav import read_wav
 
 _WAV = b"RIFF"

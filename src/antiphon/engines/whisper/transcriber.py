@@ -27,9 +27,9 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.model_files import find_model
 from antiphon.engines.options import read_options
-from antiphon.engines.whisper_decoder import WhisperDecoder
-from antiphon.engines.whisper_pieces import join, pieces
-from antiphon.engines.whisper_stream import WhisperStream
+from antiphon.engines.whisper.decoder import WhisperDecoder
+from antiphon.engines.whisper.pieces import join, pieces
+from antiphon.engines.whisper.stream import WhisperStream
 from antiphon.engines.workers import Workers
 
 _DEFAULT_MODEL = "whisper-tiny.en"

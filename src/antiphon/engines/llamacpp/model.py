@@ -37,10 +37,10 @@ from antiphon.engines.base import (
     ToolCallDelta,
     Usage,
 )
-from antiphon.engines.llamacpp_prompt import Template, alternate, chat_messages, chat_tools
-from antiphon.engines.llamacpp_reply import ReplyEvent, ReplyPlan, ReplyReader, plan_reply
-from antiphon.engines.llamacpp_server import LlamaServer, ServerConfig
-from antiphon.engines.llamacpp_slots import Slot, Slots
+from antiphon.engines.llamacpp.prompt import Template, alternate, chat_messages, chat_tools
+from antiphon.engines.llamacpp.reply import ReplyEvent, ReplyPlan, ReplyReader, plan_reply
+from antiphon.engines.llamacpp.server import LlamaServer, ServerConfig
+from antiphon.engines.llamacpp.slots import Slot, Slots
 from antiphon.engines.model_files import find_model, is_path
 from antiphon.engines.options import read_options
 

@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 
 from antiphon.engines.base import HEARING_RATE, Priority, Samples, Transcript, TranscriptionStream
-from antiphon.engines.whisper_decoder import WhisperDecoder
-from antiphon.engines.whisper_pieces import SHORTEST_S, find_cut, join
+from antiphon.engines.whisper.decoder import WhisperDecoder
+from antiphon.engines.whisper.pieces import SHORTEST_S, find_cut, join
 from antiphon.engines.workers import Cancellation, Workers
 
 _LEAST_GUESSED = HEARING_RATE

@@ -12,10 +12,10 @@ from openai import NotFoundError, omit
 from pydantic import Field
 
 from antiphon.engines.base import AudioChunk, EngineContext, EngineError, EngineLoad, Priority, Synthesizer, Voice
-from antiphon.engines.openai_client import OpenAIOptions, OpenAIServer
+from antiphon.engines.openai.client import OpenAIOptions, OpenAIServer
 from antiphon.engines.options import read_options
-from antiphon.engines.pcm_stream import read_speech
-from antiphon.engines.remote_errors import RemoteError
+from antiphon.engines.remote.errors import RemoteError
+from antiphon.engines.remote.pcm_stream import read_speech
 from antiphon.engines.voice_choice import choose_voice
 
 

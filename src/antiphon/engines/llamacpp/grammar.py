@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from antiphon.engines.base import Tool
-from antiphon.engines.llamacpp_prompt import CALL_CLOSES, CALL_OPENS
+from antiphon.engines.llamacpp.prompt import CALL_CLOSES, CALL_OPENS
 
 MOST_CALLS = 8
 """Calls in one reply at most: a small model that has begun to call may not know when to stop."""

@@ -17,9 +17,9 @@ from antiphon.engines.base import (
     ToolCallDelta,
     Usage,
 )
-from antiphon.engines.llamacpp_grammar import text_grammar, tool_grammar
-from antiphon.engines.llamacpp_parser import ReplyParser
-from antiphon.engines.llamacpp_prompt import Template, chat_messages, chat_tools
+from antiphon.engines.llamacpp.grammar import text_grammar, tool_grammar
+from antiphon.engines.llamacpp.parser import ReplyParser
+from antiphon.engines.llamacpp.prompt import Template, chat_messages, chat_tools
 
 _log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from openai import AsyncStream
 from pydantic import Field
 
 from antiphon.engines.base import Finish, GenerationRequest, Usage
-from antiphon.engines.openai_client import OpenAIOptions, OpenAIServer
-from antiphon.engines.remote_errors import TRANSLATED, RemoteError
+from antiphon.engines.openai.client import OpenAIOptions, OpenAIServer
+from antiphon.engines.remote.errors import TRANSLATED, RemoteError
 
 _USAGE_S = 1.0
 """How long the usage is waited for after the reply has ended, in s. The last words are not spoken before."""

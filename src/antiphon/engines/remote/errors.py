@@ -14,7 +14,7 @@ import openai
 from pydantic import ValidationError
 
 from antiphon.engines.base import EngineError
-from antiphon.engines.remote_retry import retry_after
+from antiphon.engines.remote.retry import retry_after
 
 _MOST_DETAIL = 300
 _RETRIED = frozenset({408, 425})

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from antiphon.engines.base import HEARING_RATE, EngineError, Samples, TokenLogprob, Transcript
 from antiphon.engines.log_mel import HOP, LogMel
-from antiphon.engines.whisper_checks import is_doubtful, is_speech, most_tokens
+from antiphon.engines.whisper.checks import is_doubtful, is_speech, most_tokens
 from antiphon.engines.workers import Cancellation
 
 FULL_WINDOW = 3000

@@ -23,9 +23,9 @@ from antiphon.engines.base import (
     Transcriber,
     Transcript,
 )
-from antiphon.engines.openai_client import OpenAIOptions, OpenAIServer
+from antiphon.engines.openai.client import OpenAIOptions, OpenAIServer
 from antiphon.engines.options import read_options
-from antiphon.engines.remote_errors import RemoteError
+from antiphon.engines.remote.errors import RemoteError
 from antiphon.engines.wav import wav_file
 
 _SHORTEST = HEARING_RATE // 10

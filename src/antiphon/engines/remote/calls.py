@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from antiphon.engines.answer_limits import bound_answer
 from antiphon.engines.base import EngineError, EngineLoad
-from antiphon.engines.remote_errors import TRANSLATED, RemoteError, remote_error
-from antiphon.engines.remote_retry import retry_delay
+from antiphon.engines.remote.answer_limits import bound_answer
+from antiphon.engines.remote.errors import TRANSLATED, RemoteError, remote_error
+from antiphon.engines.remote.retry import retry_delay
 from antiphon.engines.secrets import Secret
 
 _WARM_UP_S = 60.0

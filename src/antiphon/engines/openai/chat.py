@@ -20,9 +20,9 @@ from antiphon.engines.base import (
     ToolCallDelta,
     Usage,
 )
-from antiphon.engines.openai_chat_calls import ChatCompletions, ChatOptions
-from antiphon.engines.openai_chat_request import chat_body, estimate_tokens
-from antiphon.engines.openai_chat_stream import ChatStream
+from antiphon.engines.openai.chat_calls import ChatCompletions, ChatOptions
+from antiphon.engines.openai.chat_request import chat_body, estimate_tokens
+from antiphon.engines.openai.chat_stream import ChatStream
 from antiphon.engines.options import read_options
 
 _WARM_UP = GenerationRequest((Message("user", (TextPart("Hello"),)),), max_tokens=8)

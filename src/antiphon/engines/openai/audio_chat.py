@@ -12,7 +12,6 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
-from antiphon.engines.audio_memory import AudioMemory
 from antiphon.engines.base import (
     AudioChunk,
     EngineContext,
@@ -28,11 +27,12 @@ from antiphon.engines.base import (
     Usage,
     Voice,
 )
-from antiphon.engines.openai_audio_stream import AudioChatStream
-from antiphon.engines.openai_chat_calls import ChatCompletions, ChatOptions
-from antiphon.engines.openai_chat_request import chat_body, estimate_tokens
+from antiphon.engines.openai.audio_memory import AudioMemory
+from antiphon.engines.openai.audio_stream import AudioChatStream
+from antiphon.engines.openai.chat_calls import ChatCompletions, ChatOptions
+from antiphon.engines.openai.chat_request import chat_body, estimate_tokens
 from antiphon.engines.options import read_options
-from antiphon.engines.remote_errors import RemoteError
+from antiphon.engines.remote.errors import RemoteError
 from antiphon.engines.voice_choice import choose_voice
 
 _WARM_UP = GenerationRequest((Message("user", (TextPart("Say hello."),)),), max_tokens=16)

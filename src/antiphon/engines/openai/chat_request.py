@@ -20,7 +20,7 @@ from antiphon.engines.base import (
     ToolCall,
 )
 from antiphon.engines.heard_turns import older_turns_as_words
-from antiphon.engines.llamacpp_prompt import chat_tools
+from antiphon.engines.llamacpp.prompt import chat_tools
 from antiphon.engines.wav import wav_file
 
 _BYTES_PER_TOKEN = 3

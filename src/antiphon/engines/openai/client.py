@@ -9,8 +9,8 @@ from openai import AsyncOpenAI
 from pydantic import Field
 
 from antiphon.engines.base import EngineError
-from antiphon.engines.remote import RemoteCalls, RemoteOptions, http_client
-from antiphon.engines.remote_errors import TRANSLATED, RemoteError
+from antiphon.engines.remote.calls import RemoteCalls, RemoteOptions, http_client
+from antiphon.engines.remote.errors import TRANSLATED, RemoteError
 
 _MOST_NAMED = 10
 
