@@ -31,7 +31,7 @@ from tests.remote_servers import MODEL, NoModels, stand_ins
 from tests.serving import serving_here
 
 NOTHING = EngineContext(NoModels())
-PATIENCE = {"first_timeout_s": 1.0, "stall_timeout_s": 0.4, "connect_timeout_s": 0.5, "retries": 1}
+PATIENCE = {"first_timeout_s": 2.0, "stall_timeout_s": 0.8, "connect_timeout_s": 0.5, "retries": 1}
 """Options of engines that are impatient, so that tests of what hangs are quick."""
 
 Engines = dict[str, Engine]
