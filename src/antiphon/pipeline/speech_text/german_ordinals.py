@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from antiphon.pipeline.speech_text.language import Language
 from antiphon.pipeline.speech_text.numbers import Rule
 from antiphon.pipeline.speech_text.speller import Speller
 
@@ -27,7 +28,7 @@ _PLAIN = re.compile(
 _STRONG = re.compile(r"(?:ein|kein|mein|dein|sein|ihr|unser|euer)", re.IGNORECASE)
 
 
-def german_ordinals(speller: Speller, feminine_nouns: str) -> list[Rule]:
+def german_ordinals(speller: Speller, language: Language) -> list[Rule]:
     """Return the rules: "im neunzehnten Jahrhundert", "der erste Platz", "in der einundzwanzigsten Sitzung"."""
 
     def ordinal(match: re.Match[str]) -> str | None:
@@ -38,7 +39,7 @@ def german_ordinals(speller: Speller, feminine_nouns: str) -> list[Rule]:
         if word[1].lower() == "der":
             # Nominative before a masculine noun; before a feminine one it is a dative or a genitive.
             noun = match[2] if match[2][0].isupper() else _noun_after(match)
-            weak = _BEFORE_DER.search(before) is not None or re.match(feminine_nouns, noun) is not None
+            weak = _BEFORE_DER.search(before) is not None or language.is_feminine(noun)
             return speller.ordinal(int(match[1]), 1 if weak else 0)
         if _WEAK.fullmatch(word[1]):
             return speller.ordinal(int(match[1]), 1)

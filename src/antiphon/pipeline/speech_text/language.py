@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -91,3 +92,7 @@ class Language:
     many_times: str = ""
     feminine_nouns: str = r"(?!)"
     half: tuple[str, str] | None = None
+
+    def is_feminine(self, noun: str) -> bool:
+        """Tell whether a number before `noun` is feminine."""
+        return re.match(self.feminine_nouns, noun) is not None

@@ -229,7 +229,7 @@ class Measures:
         if match["unit"]:
             feminine = self._gender(_UNITS.get(match["unit"], "")) == 2
         else:
-            feminine = noun is not None and re.match(self._language.feminine_nouns, noun[1]) is not None
+            feminine = noun is not None and self._language.is_feminine(noun[1])
         return self._language.half[feminine]
 
     def _inches(self, match: re.Match[str]) -> str | None:

@@ -29,9 +29,9 @@ _NAME_AFTER = re.compile(
     r" (?!(?:The|Then|It|We|I|He|She|They|You|And|But|In|On|At|If|When|There|This|That|After|From)\b)[A-Z]"
 )
 _ALGEBRA = re.compile(r"=|\b[a-z]\b(?<![aeiou])|\^")
-_NO_NOUN = (
-    r"(?:\w{1,2}|del|dei|und|oder|von|bis|por|per|pour|sur|van|tot|con|dan|que|and|mit|auf|aus|für|plus|"
-    r"avec|sans|com|non|não)\b"
+_NOUN_AFTER = re.compile(
+    r"\s(?!(?:\w{1,2}|del|dei|und|oder|von|bis|por|per|pour|sur|van|tot|con|dan|que|and|mit|auf|aus|für|plus|"
+    r"avec|sans|com|non|não)\b)([^\W\d_]+)"
 )
 _POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?([-+]?[0-9]+|[a-zA-Z]\b)")
 
@@ -80,9 +80,9 @@ class Reader:
 
     def _number(self, match: re.Match[str]) -> str:
         # "un", not "uno", before a word; masculine, for want of anything better.
-        noun = re.match(rf"\s(?!{_NO_NOUN})([^\W\d_]+)", match.string[match.end() : match.end() + 40])
+        noun = _NOUN_AFTER.match(match.string[match.end() : match.end() + 40])
         gender = 0
-        if noun is not None and re.match(self.language.feminine_nouns, noun[1]):
+        if noun is not None and self.language.is_feminine(noun[1]):
             gender = 2
         elif noun is not None and match.group().endswith("1"):
             gender = 1
@@ -222,7 +222,7 @@ class Reader:
 
         rules = [rule(suffix, form) for suffix, form in self.language.ordinal_suffixes.items()]
         if self.language.code == "de":
-            rules += german_ordinals(speller, self.language.feminine_nouns)
+            rules += german_ordinals(speller, self.language)
         return rules
 
     def _powers(self) -> list[Rule]:
