@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +16,6 @@ pytest.importorskip("torch", reason="the extra omni is not installed: the omni e
 pytest.importorskip("transformers", reason="the extra omni is not installed: the omni engine is NOT tested")
 pytest.importorskip("torchvision", reason="the extra omni is not installed: the omni engine is NOT tested")
 
-from pydantic_core import PydanticUndefined
 
 from antiphon.engines.base import (
     AudioChunk,
@@ -38,6 +36,7 @@ from antiphon.pipeline.cascade import Cascade
 from antiphon.pipeline.direct import Direct
 from tests.conformance.audio import tone
 from tests.conformance.recorder import RealtimeClient
+from tests.engine_pages import documented_options, options_in_force
 from tests.remote_pipelines import NOTHING, serving_pipeline
 from tests.tiny_omni import make_tiny_omni
 
@@ -202,16 +201,7 @@ async def test_spoken_turns(folder: Path) -> None:
 
 def test_the_page_lists_every_option() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    table = page.partition("## Options")[2].partition("\n\n")[2].partition("\n\n")[0]
-    documented = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE))
-
-    def shown(default: Any) -> str:
-        if default is PydanticUndefined:
-            return "must be set"
-        return "none" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
-
-    fields = TransformersOmniOptions.model_fields
-    assert documented == {name: shown(field.get_default()) for name, field in fields.items()}
+    assert documented_options(page) == options_in_force(TransformersOmniOptions)
     for example in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
         ((_, pipeline),) = yaml.safe_load(example)["pipelines"].items()
         (engine,) = (chosen for chosen in pipeline.values() if isinstance(chosen, dict))

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
-from antiphon.engines.base import Engine
 from antiphon.engines.options import read_options
-from antiphon.engines.registry import find_engine
+from tests.engine_pages import PAGES, documented_options, options_in_force, options_type
 
-PAGES = Path(__file__).parents[2] / "docs" / "reference" / "engines"
 REMOTE = ["openai-chat", "openai-transcription", "openai-speech", "elevenlabs", "openai-audio-chat"]
-
-
-def options_type(name: str) -> type[BaseModel]:
-    kind: type[BaseModel] = getattr(find_engine(name, Engine), "options_type")  # noqa: B009 - not of every engine
-    return kind
-
-
-def documented(page: str) -> dict[str, str]:
-    table = page.partition("## Options")[2].partition("\n\n")[2].partition("\n\n")[0]
-    return dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE))
-
-
-def shown(default: Any) -> str:
-    if default is PydanticUndefined:
-        return "must be set"
-    return "none" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
 @pytest.mark.parametrize("name", REMOTE)
 def test_every_option_is_listed_with_its_default(name: str) -> None:
-    fields = options_type(name).model_fields
-    expected = {option: shown(field.get_default(call_default_factory=True)) for option, field in fields.items()}
-    assert documented((PAGES / f"{name}.md").read_text(encoding="utf-8")) == expected
+    page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    assert documented_options(page) == options_in_force(options_type(name))
 
 
 @pytest.mark.parametrize("name", REMOTE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import yaml
-from pydantic_core import PydanticUndefined
 
 from antiphon.engines.base import (
     AudioPart,
@@ -27,6 +25,7 @@ from antiphon.engines.base import (
 from antiphon.engines.liquid_audio_prompt import LiquidAudioOptions, liquid_turns
 from antiphon.engines.options import read_options
 from antiphon.engines.registry import find_engine
+from tests.engine_pages import documented_options, options_in_force
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "engines" / "liquid-audio.md"
 OLD = AudioPart(np.zeros(16_000, np.float32), 16_000, "Good morning.")
@@ -121,16 +120,7 @@ def test_a_python_that_is_too_old_is_told() -> None:
 
 def test_the_page_lists_every_option() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    table = page.partition("## Options")[2].partition("\n\n")[2].partition("\n\n")[0]
-    documented = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE))
-
-    def shown(default: Any) -> str:
-        if default is PydanticUndefined:
-            return "must be set"
-        return "none" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
-
-    fields = LiquidAudioOptions.model_fields
-    assert documented == {name: shown(field.get_default()) for name, field in fields.items()}
+    assert documented_options(page) == options_in_force(LiquidAudioOptions)
 
 
 def test_its_examples_are_valid() -> None:
