@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from antiphon.session.session import Session
 from tests.conformance.audio import tone
 from tests.conformance.pipelines import SLOW, SLOW_ENVIRONMENT
 from tests.conformance.recorder import RealtimeClient
+from tests.leftovers import own_threads
 from tests.serving import serving, serving_here
 
 SPEECH = tone(800)
@@ -79,7 +79,7 @@ async def test_tasks_threads_and_sessions_are_gone(leave: Callable[[str], asynci
         await leave(server.ws_url)  # starts the threads that stay
         assert await eventually(lambda: gc.collect() >= 0 and living_sessions() == 0)
         before = {task.get_name() for task in asyncio.all_tasks()}
-        count, threads = len(asyncio.all_tasks()), threading.active_count()
+        count, threads = len(asyncio.all_tasks()), own_threads()
         # The hour of audio that a session may hold must not wait for the collector.
         with without_collector():
             await asyncio.gather(*(leave(server.ws_url) for _ in range(8)))
@@ -87,7 +87,7 @@ async def test_tasks_threads_and_sessions_are_gone(leave: Callable[[str], asynci
                 f"left: {sorted({task.get_name() for task in asyncio.all_tasks()} - before)}"
             )
             assert await eventually(lambda: living_sessions() == 0), f"{living_sessions()} sessions left"
-        assert threading.active_count() <= threads
+        assert own_threads() <= threads
 
 
 def resident_mib(pid: int) -> float:

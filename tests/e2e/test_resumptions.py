@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import statistics
-import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -32,6 +31,7 @@ from antiphon.engines.silero import SileroVad
 from antiphon.engines.whisper.transcriber import WhisperTranscriber
 from antiphon.models.store import ModelStore
 from antiphon.pipeline.cascade import Cascade
+from tests.leftovers import own_threads, tasks_left
 from tests.unit.session_harness import Conversing, conversing, stand_in_pipeline
 from tests.unit.test_session import Listener
 
@@ -113,13 +113,14 @@ async def test_ten_resumptions_leave_nothing_behind() -> None:
         await turn_with_resumptions(engines, 2)  # the first one allocates what is kept for good
         gc.collect()
         process = psutil.Process()
-        threads, tasks, memory = threading.active_count(), len(asyncio.all_tasks()), process.memory_info().rss
+        assert await tasks_left() == set()
+        threads, memory = own_threads(), process.memory_info().rss
         drafts = await turn_with_resumptions(engines, RESUMPTIONS)
         gc.collect()
         print(f"drafts: {drafts.count('dropped')} dropped, {drafts.count('adopted')} adopted")
         assert drafts.count("dropped") >= RESUMPTIONS
-        assert threading.active_count() <= threads
-        assert len(asyncio.all_tasks()) == tasks
+        assert own_threads() <= threads
+        assert await tasks_left() == set()
         assert process.memory_info().rss - memory < 30 * 2**20
     finally:
         for engine in engines.all:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from antiphon.transports.webrtc import call as call_module
 from antiphon.transports.webrtc.negotiation import MAX_MESSAGE_BYTES
 from tests.calling import Caller, calling, loud
+from tests.leftovers import own_threads
 from tests.serving import LocalServer, serving_here
 
 
@@ -487,11 +487,10 @@ async def vanish(caller: Caller) -> None:
 
 
 async def held() -> tuple[int, int, int]:
-    """Return how many tasks, sockets and threads this process has; the threads of the default executor are kept."""
+    """Return how many tasks, sockets and threads of ours this process has."""
     await asyncio.sleep(0)
     sockets = sum(1 for name in os.listdir("/proc/self/fd") if "socket" in _target(name))  # noqa: PTH208 - not async
-    threads = sum(1 for thread in threading.enumerate() if not thread.name.startswith("asyncio_"))
-    return len(asyncio.all_tasks()), sockets, threads
+    return len(asyncio.all_tasks()), sockets, own_threads()
 
 
 def _target(name: str) -> str:
