@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 
 class _Fallback(Engine, Generic[E]):
-    """Engines of one role in the order in which they are asked. It owns them, and closes them.
+    """Engines of one role in the order in which they are asked. Closing it closes them, as far as nobody did yet.
 
     Args:
         engines: loaded.

@@ -34,9 +34,19 @@ class LateAnswers:
         self._barge_in = barge_in
         self._undecided: _Undecided | None = None
 
-    def wait_for(self, turn: Turn, item: Item) -> None:
-        """Wait for the transcript of `item`, which `turn` became."""
-        self._undecided = _Undecided(turn, item)
+    async def turn_closed(self, turn: Turn, item: Item, heard: Samples, job: TranscriptionJob | None) -> None:
+        """Decide whether `turn`, which became `item`, interrupts the reply, or wait for its transcript.
+
+        Args:
+            turn: the turn, which began over a reply.
+            item: what it became.
+            heard: its audio, float32 at 16 kHz.
+            job: its transcription, if there is one.
+        """
+        if job is None or job.ended:
+            await self._barge_in.heard(turn, heard, job)
+        else:
+            self._undecided = _Undecided(turn, item)
 
     def supersede(self) -> None:
         """Do not answer the turn that waits: another turn has begun, or the client took over."""

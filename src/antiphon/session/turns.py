@@ -25,6 +25,7 @@ from antiphon.session.responses import Responses
 from antiphon.session.state import SessionState
 from antiphon.session.timeline import TurnTimeline
 from antiphon.session.transcription import TranscriptionJob, TranscriptReady, transcription_events
+from antiphon.session.turn_closing import TurnClosing
 from antiphon.session.turn_detection import (
     Detection,
     SpeechDipped,
@@ -67,6 +68,7 @@ class TurnTaking:
         self._quiet = QuietWindows()
         self._turn: Turn | None = None
         self._late = LateAnswers(state, responses, drafting, barge_in)
+        self._closing = TurnClosing(state, responses, drafting, items, self._late)
         self.on_speech: Callable[[], None] = lambda: None
         """Called when the user begins to speak."""
 
@@ -140,7 +142,7 @@ class TurnTaking:
         turn.timeline.mark("speech_stopped", self._state.now())
         self._turn = None
         self._detector.forget()
-        await self._close(turn, self._buffer.commit(), answer=False)
+        await self._closing.close(turn, self._buffer.commit(), answer=False)
 
     async def clear(self) -> None:
         """Forget what is buffered, because the client asked."""
@@ -178,15 +180,8 @@ class TurnTaking:
             turn = self._turn
             if turn is not None and turn.draft is not None and turn.draft.job is job:
                 await self._drafted(turn, job)
-            return
-        if job.item.transcript_state != "pending":
-            return  # it ended while its turn was being closed, which has settled and told it
-        heard = job.item.audio[job.item.heard_index].heard
-        self._items.settle(job.item, job)
-        self._state.conversation.changed()
-        await self._items.tell_transcript(job.item, job)
-        await self._responses.transcript_known(job.item)
-        await self._late.transcribed(job, heard)
+        else:
+            await self._closing.on_transcript(job, job.item)
 
     async def on_words(self, notice: WordsHeard) -> None:
         """Take words that are certain while the user goes on."""
@@ -310,50 +305,7 @@ class TurnTaking:
         audio = self._buffer.commit(turn.start, detection.end)
         said = min(detection.speech_end + ms_to_samples(_SILENT_TAIL_MS), detection.end) - audio.start
         answer = mode.create_response and self._state.config.type == "realtime"
-        await self._close(turn, audio, answer=answer, said=said)
-
-    async def _close(self, turn: Turn, audio: CommittedAudio, *, answer: bool, said: int | None = None) -> None:
-        """Make the turn an item, and answer it.
-
-        Args:
-            turn: the turn that is over.
-            audio: all of its audio.
-            answer: whether the server answers by itself.
-            said: how many samples of what is heard can have words in them; None for all.
-        """
-        draft = self._drafting.take(turn)
-        item = await self._items.commit(turn.item_id, audio, turn.live.told if turn.live is not None else 0)
-        turn.timeline.audio_ms = item.audio[0].duration_ms
-        job = draft.job if draft is not None else None
-        if job is not None:
-            job.item = item
-            item.transcript_state = "pending"
-        elif turn.live is not None:
-            said_until = audio.start + (len(audio.heard) if said is None else said)
-            turn.live.feed(audio.heard[turn.listened - audio.start : said_until - audio.start])
-            job = TranscriptionJob.of_turn(self._state, turn.live, item=item)
-            item.transcript_state = "pending"
-        else:
-            job = self._items.transcribe(item, audio.heard[:said])
-        known = job is not None and job.ended
-        if job is not None:
-            job.timeline = turn.timeline
-        if job is not None and known:
-            self._items.settle(item, job)
-        if turn.over_reply == "unknown":
-            if job is None or known:
-                await self._barge_in.heard(turn, audio.heard, job)
-            else:
-                self._late.wait_for(turn, item)
-        if answer and turn.over_reply in ("nothing", "interruption"):
-            reply = self._drafting.adopt_reply(turn, draft) if draft is not None else None
-            await self._responses.answer(self._drafting.response_config(), item, turn.timeline, reply)
-        elif draft is not None:
-            self._drafting.keep_ready(turn, draft)
-        if answer and turn.over_reply == "backchannel":
-            await self._responses.finish_turn(turn.timeline)
-        if job is not None and known:
-            await self._items.tell_transcript(item, job)
+        await self._closing.close(turn, audio, answer=answer, said=said)
 
     async def _bound_turn(self) -> None:
         """Close a turn that has become too long, and forget quiet audio that nobody will ask for."""
