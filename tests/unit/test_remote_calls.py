@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -16,11 +16,18 @@ import pytest
 from antiphon.engines.base import EngineError
 from antiphon.engines.remote.calls import RemoteCalls, RemoteOptions
 from antiphon.engines.remote.errors import RemoteError, remote_error, status_error
+from tests.skipping_time import skipping_time
 
 REQUEST = httpx2.Request("POST", "http://server/v1")
 FAILURE = httpx2.ReadError("gone", request=REQUEST)
 
 Attempt = Callable[[], AsyncGenerator[str | None, None]]
+
+
+@pytest.fixture(autouse=True)
+async def _patience_is_no_matter_of_the_machine() -> AsyncIterator[None]:
+    with skipping_time():
+        yield
 
 
 def calls(key: str | None = None, **options: Any) -> RemoteCalls:

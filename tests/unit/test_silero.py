@@ -65,7 +65,9 @@ async def test_a_stream_alone_is_exact(vad: SileroVad) -> None:
 REFERENCE = ["agent-pass.flac", "transfer.flac", "invalid.flac", "vm-sorry.flac"]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_who_else_is_in_the_batch_and_the_sizes_of_pushes_change_nothing(
     seed: int, references: dict[str, Samples]
@@ -104,9 +106,10 @@ async def test_more_streams_than_fit_in_a_batch(vad: SileroVad) -> None:
     np.testing.assert_allclose(heard, np.tile(expected, (len(heard), 1)), atol=2e-5)
 
 
-async def test_minutes_at_once_do_not_hold_up_others(vad: SileroVad) -> None:
-    """Five minutes in one push: another stream's pushes are answered while they run, not after them."""
-    long = asyncio.create_task(vad.open().push(np.zeros((5 * 60 * HEARING_RATE // VAD_WINDOW, VAD_WINDOW), np.float32)))
+async def test_an_hour_at_once_does_not_hold_up_others(vad: SileroVad) -> None:
+    """An hour in one push: another stream's pushes are answered while it runs, not after it."""
+    hour = np.zeros((3600 * HEARING_RATE // VAD_WINDOW, VAD_WINDOW), np.float32)
+    long = asyncio.create_task(vad.open().push(hour))
     await asyncio.sleep(0)
     stream = vad.open()
     for _ in range(20):
