@@ -27,8 +27,12 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Options = Mapping[str, Any]
 
-SLOW: Options = {"words": 60, "token_ms": 60.0}
-"""Options of a stand-in model that takes seconds to answer, so that there is time to interrupt it."""
+SLOW: Options = {"words": 400, "token_ms": 60.0}
+"""Options of a stand-in model that takes 24 s to answer, which is more than any pause of a busy machine, so that there is
+time to interrupt it. Who waits for an end asks for `SOME` tokens."""
+
+SOME = 60
+"""Tokens of `SLOW` that take seconds, and not more."""
 
 SLOW_ENVIRONMENT = {"ANTIPHON_ENGINES__LLM__OPTIONS": json.dumps(SLOW)}
 

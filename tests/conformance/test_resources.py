@@ -50,7 +50,7 @@ WAYS_TO_LEAVE = (vanish_mid_speech, vanish_mid_reply, close_at_once)
 
 async def eventually(reached: Callable[[], bool]) -> bool:
     """Return whether a state is reached before a hung cleanup must be assumed."""
-    for _ in range(100):
+    for _ in range(400):
         if reached():
             return True
         await asyncio.sleep(0.05)
@@ -87,7 +87,7 @@ async def test_tasks_threads_and_sessions_are_gone(leave: Callable[[str], asynci
                 f"left: {sorted({task.get_name() for task in asyncio.all_tasks()} - before)}"
             )
             assert await eventually(lambda: living_sessions() == 0), f"{living_sessions()} sessions left"
-        assert own_threads() <= threads
+        assert await eventually(lambda: own_threads() <= threads)
 
 
 def resident_mib(pid: int) -> float:
@@ -107,5 +107,7 @@ async def test_memory_does_not_grow_with_sessions_that_are_over() -> None:
 
         before = await sessions(6)
         after = await sessions(18)
-        # Each of these 108 sessions holds some 200 KiB of audio alone while it lives: 20 MiB if they stayed.
-        assert after - before < 8, f"{before:.1f} MiB before, {after:.1f} MiB after 108 sessions more"
+        # Each of these 108 sessions holds some 200 KiB of audio alone while it lives: 20 MiB if they stayed. The last
+        # ones may still be ending.
+        little = await eventually(lambda: resident_mib(server.pid) - before < 8)
+        assert little, f"{before:.1f} MiB before, {after:.1f} MiB after 108 sessions more, and no less later"

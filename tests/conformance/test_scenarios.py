@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.audio import silence, tone
+from tests.conformance.pipelines import SOME
 from tests.conformance.recorder import Event, RealtimeClient
 
 SPEECH = tone(800)
@@ -188,7 +189,8 @@ async def test_commit_takes_speech_in_progress(stand_in: str) -> None:
         await client.send({"type": "input_audio_buffer.commit"})
         committed = await client.expect("input_audio_buffer.committed")
         assert committed["item_id"] == started["item_id"]
-        assert await client.quiet(0.2) != []  # conversation.item.added and .done
+        await client.expect("conversation.item.done")
+        assert await client.quiet(0.2) == []
         assert client.recording.received("response.created") == []
 
 
@@ -245,11 +247,16 @@ async def test_speaking_over_the_reply_stops_it(slow_stand_in: str) -> None:
 
 async def test_speech_waits_for_the_reply_when_it_may_not_interrupt(slow_stand_in: str) -> None:
     async with RealtimeClient(slow_stand_in) as client:
-        await listen(client, turn_detection={"type": "server_vad", "interrupt_response": False})
+        await update(
+            client,
+            max_output_tokens=SOME,
+            audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}},
+        )
         await client.speak(SPEECH)
         first = (await client.expect("response.created"))["response"]
         await client.speak(SPEECH)
-        assert (await done(client, first["id"]))["status"] == "completed"
+        ended = await done(client, first["id"])
+        assert ended["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}, "all that it may say"
         second = (await client.expect("response.created"))["response"]
         await client.send({"type": "response.cancel", "response_id": second["id"]})
         await done(client, second["id"])
@@ -287,22 +294,25 @@ async def test_one_response_in_the_conversation_at_a_time(slow_stand_in: str) ->
 async def test_responses_out_of_band_run_beside_the_spoken_one(slow_stand_in: str) -> None:
     async with RealtimeClient(slow_stand_in) as client:
         story = await write(client, "Tell me a story.")
-        spoken = await ask(client)
+        spoken = await ask(client, max_output_tokens=SOME)
         asides = [
             await ask(
                 client,
                 conversation="none",
                 output_modalities=["text"],
                 metadata={"topic": topic},
+                max_output_tokens=SOME,
                 input=[{"type": "item_reference", "id": story["id"]}],
             )
             for topic in ("mood", "title")
         ]
         assert [aside["metadata"] for aside in asides] == [{"topic": "mood"}, {"topic": "title"}]
         assert all(aside["conversation_id"] is None for aside in asides)
-        ended = [await done(client) for _ in range(3)]
+        await client.settle()
+        ended = [event["response"] for event in client.recording.received("response.done")]
+        assert len(ended) == 3
         assert {response["id"] for response in ended} == {spoken["id"], *(aside["id"] for aside in asides)}
-        assert all(response["status"] == "completed" for response in ended)
+        assert {response["status_details"]["reason"] for response in ended} == {"max_output_tokens"}
     in_conversation = {event["item"]["id"] for event in client.recording.received("conversation.item.done")}
     made = {
         event["response"]["id"]: event["response"]["output"][0]["id"]

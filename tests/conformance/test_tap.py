@@ -60,6 +60,7 @@ async def play_client(url: str, steps: Sequence[Step]) -> RealtimeClient:
                 await client.send(event, event_id=False)
             else:
                 await client.expect(event["type"])
+        await client.socket.wait_closed()  # by the server, which has no more to say
     return client
 
 
@@ -136,6 +137,6 @@ async def test_tap_passes_refusal_and_subprotocol() -> None:
         offered = [Subprotocol("realtime"), Subprotocol("openai-insecure-api-key.k")]
         async with connect(ws, additional_headers=KEY, subprotocols=offered) as socket:
             assert socket.subprotocol == "realtime"
-            await asyncio.wait_for(socket.recv(), 5)
+            await asyncio.wait_for(socket.recv(), 20)
         async with connect(ws, additional_headers=KEY) as socket:
             assert socket.subprotocol is None

@@ -33,6 +33,9 @@ from tests.conformance.order import OrderChecker
 
 Event = dict[str, Any]
 
+PATIENCE_S = 15
+"""A bound for a session that hangs, far above what a slow machine needs."""
+
 
 async def stand_in_pipeline(**parts: Any) -> Cascade:
     """Return a cascade of stand-in engines; `parts` replace engines by role."""
@@ -91,7 +94,7 @@ class Conversing:
 
     async def expect(self, kind: str, start: int = 0) -> Event:
         """Return the first event of type `kind` from index `start` on; waits for it."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 found = next((event for event in self.received[start:] if event["type"] == kind), None)
                 if found is not None:
@@ -147,7 +150,7 @@ async def conversing(
         await client.expect("session.created")
         yield client
         if settle:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while client.checker.outstanding():  # noqa: ASYNC110 - the checker has no event to wait for
                     await asyncio.sleep(0.01)
             client.checker.finish()

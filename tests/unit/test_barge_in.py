@@ -56,6 +56,12 @@ class Hears(StandInTranscriber):
         return None
 
 
+@pytest.fixture(autouse=True)
+def a_pause_of_the_machine_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is held waits for what the test says, and not for 3 s of this machine's clock."""
+    monkeypatch.setattr("antiphon.session.barge_in.MOST_HOLD_S", 60.0)
+
+
 async def replying(client: Conversing, llm: Recorded) -> int:
     """Get a long reply going that has not ended, and return how many events came until then."""
     await client.send({"type": "session.update", "session": TRANSCRIBE})

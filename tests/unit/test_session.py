@@ -29,7 +29,7 @@ from antiphon.session.config import ServerVad, default_session_config
 from antiphon.session.limits import SessionLimits
 from antiphon.session.observer import SilentObserver
 from antiphon.session.timeline import TurnTimeline
-from tests.unit.session_harness import Conversing, Event, conversing, stand_in_pipeline
+from tests.unit.session_harness import PATIENCE_S, Conversing, Event, conversing, stand_in_pipeline
 
 TRANSCRIPTION = {"transcription": {"model": "whisper-1"}}
 
@@ -374,7 +374,7 @@ async def test_out_of_band_responses_run_beside_the_spoken_one() -> None:
         error = await client.expect("error")
         assert error["error"]["code"] == "conversation_already_has_active_response"
         llm.gate.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while client.kinds().count("response.done") < 4:  # noqa: ASYNC110 - four of one type are awaited
                 await asyncio.sleep(0.01)
     outside = [e["response"] for e in client.received if e["type"] == "response.done" and e["response"]["metadata"]]

@@ -117,6 +117,9 @@ async def test_a_stream_goes_on_after_a_lost_connection(tap: Tap) -> None:
         client.speak()
         await client.heard()
         await tap.disconnect(1001)
+        async with asyncio.timeout(TIMEOUT):
+            while len(tap.connections) < 2:  # noqa: ASYNC110 - the client is silent on it
+                await asyncio.sleep(0.01)
         client.speak()
         text, _ = await client.heard()
         assert text.startswith("Utterance of")
