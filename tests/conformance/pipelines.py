@@ -28,8 +28,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Options = Mapping[str, Any]
 
 SLOW: Options = {"words": 400, "token_ms": 60.0}
-"""Options of a stand-in model that takes 24 s to answer, which is more than any pause of a busy machine, so that there is
-time to interrupt it. Who waits for an end asks for `SOME` tokens."""
+"""Options of a stand-in model that takes 24 s to answer, so that there is time to interrupt it however long the machine
+pauses. Who waits for an end asks for `SOME` tokens."""
 
 SOME = 60
 """Tokens of `SLOW` that take seconds, and not more."""

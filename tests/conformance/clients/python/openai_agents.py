@@ -76,6 +76,11 @@ class Talk:
         """Return how many events of a type came from the model."""
         return sum(event.type == "raw_model_event" and event.data.type == model_event for event in self.events)
 
+    def frames(self) -> list[str]:
+        """Return the types of the frames that came."""
+        model = (event.data for event in self.events if event.type == "raw_model_event")
+        return [event.data["type"] for event in model if event.type == "raw_server_event"]
+
     async def audio(self, after: str | None = None) -> Any:
         """Return the first audio, or the first of another item than `after`."""
 
@@ -141,6 +146,7 @@ async def speaking_over(url: str) -> None:
         talk.tracker.on_play_bytes(first.item_id, first.content_index, first.audio.data[:4800])  # 100 ms
         await talk.speak()
         await talk.until(lambda: any(event.type == "audio_interrupted" for event in talk.events))
+        await talk.until(lambda: "conversation.item.truncated" in talk.frames())
         await talk.audio(after=first.item_id)
 
 
