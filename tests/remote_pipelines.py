@@ -31,8 +31,11 @@ from tests.remote_servers import MODEL, NoModels, stand_ins
 from tests.serving import serving_here
 
 NOTHING = EngineContext(NoModels())
-PATIENCE = {"first_timeout_s": 2.0, "stall_timeout_s": 0.8, "connect_timeout_s": 0.5, "retries": 1}
-"""Options of engines that are impatient, so that tests of what hangs are quick."""
+PATIENCE = {"first_timeout_s": 15.0, "stall_timeout_s": 15.0, "connect_timeout_s": 10.0, "retries": 1}
+"""Options of engines that wait for a machine that is busy."""
+
+IMPATIENCE = {"first_timeout_s": 2.0, "stall_timeout_s": 0.8}
+"""Options of engines that give up early, so that tests of what hangs are quick."""
 
 Engines = dict[str, Engine]
 

@@ -13,7 +13,7 @@ from antiphon.engines.openai.chat import OpenAIChatModel
 from antiphon.engines.stand_in import StandInTranscriber
 from tests.conformance.audio import tone
 from tests.conformance.recorder import Event, RealtimeClient
-from tests.remote_pipelines import NOTHING, PATIENCE, Engines, serving_engines, serving_speech_model
+from tests.remote_pipelines import IMPATIENCE, NOTHING, PATIENCE, Engines, serving_engines, serving_speech_model
 from tests.remote_servers import KEY, MODEL, Fault, NoModels, RemoteServer, eventually, remote_server, stand_ins
 
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
@@ -47,7 +47,7 @@ async def transcriber() -> StandInTranscriber:
 async def turn(client: RealtimeClient, ms: int = 1000) -> Event:
     """Say something, and return the response once it is done."""
     await client.speak(tone(ms))
-    response: Event = (await client.expect("response.done"))["response"]
+    response: Event = (await client.expect("response.done", within=60))["response"]
     return response
 
 
@@ -268,7 +268,8 @@ async def test_what_is_sent_is_what_was_said(remote: RemoteServer) -> None:
 
 @pytest.mark.parametrize("fault", [Fault("hang"), Fault("status"), Fault("drop", after=5)], ids=lambda f: f.kind)
 async def test_a_fault_of_a_model_that_hears(remote: RemoteServer, fault: Fault) -> None:
-    async with serving_engines(await hearing_engines(remote.url)) as url, RealtimeClient(url) as client:
+    patience = IMPATIENCE if fault.kind == "hang" else {}
+    async with serving_engines(await hearing_engines(remote.url, **patience)) as url, RealtimeClient(url) as client:
         remote.fault = Fault(fault.kind, fault.after)
         assert (await turn(client))["status"] == "failed"
         remote.fault = None

@@ -33,6 +33,9 @@ from tests.remote_servers import KEY, MODEL, Fault, NoModels, RemoteServer, even
 PATIENCE_S = 20.0
 """A bound for what hangs for ever, far above what is configured."""
 
+IMPATIENCE: dict[str, Any] = {"first_timeout_s": 2.0, "stall_timeout_s": 2.0}
+"""Options of an engine that is to find out that a server hangs."""
+
 REQUEST = GenerationRequest((Message("user", (TextPart("Say something."),)),))
 ANSWER = "Hello, this is a stand-in. It always gives the same answer, and it gives it at once."
 DIAL = Tool("dial", "Dials.", {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]})
@@ -57,11 +60,16 @@ async def server() -> AsyncIterator[RemoteServer]:
 
 
 async def load(kind: type[E], server: RemoteServer, **options: Any) -> E:
-    """Return an engine that is impatient."""
-    patience = {"first_timeout_s": 2.0, "stall_timeout_s": 0.5, "retries": 2}
+    """Return an engine that has the patience for a busy machine."""
+    patience = {"first_timeout_s": 15.0, "stall_timeout_s": 15.0, "retries": 2}
     place = {"base_url": server.url} if kind is ElevenLabsSynthesizer else {"base_url": server.base_url, "model": MODEL}
     given = {**patience, **place, "api_key": {"env": "REMOTE_KEY"}, **options}
     return await kind.load(EngineContext(NoModels(), options=given))
+
+
+def patience(fault: Fault) -> dict[str, Any]:
+    """Return the options of an engine that such a fault befalls."""
+    return IMPATIENCE if fault.kind == "hang" else {}
 
 
 async def collect(items: AsyncIterator[T], into: list[T] | None = None) -> list[T]:
@@ -160,7 +168,7 @@ async def test_chat_gets_over_faults_before_the_first_word(server: RemoteServer,
     ids=lambda value: value.kind if isinstance(value, Fault) else value,
 )
 async def test_chat_fails_once_it_has_spoken(server: RemoteServer, fault: Fault, code: str) -> None:
-    model = await load(OpenAIChatModel, server)
+    model = await load(OpenAIChatModel, server, **patience(fault))
     server.fault = fault
     deltas: list[Any] = []
     with pytest.raises(EngineError) as error:
@@ -192,7 +200,7 @@ async def test_chat_fails_once_it_has_spoken(server: RemoteServer, fault: Fault,
     ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else str(value),
 )
 async def test_chat_gives_up(server: RemoteServer, fault: Fault, code: str, calls: int) -> None:
-    model = await load(OpenAIChatModel, server)
+    model = await load(OpenAIChatModel, server, **patience(fault))
     server.fault = fault
     with pytest.raises(EngineError) as error:
         await collect(model.generate(REQUEST))
@@ -356,7 +364,7 @@ async def test_transcripts_of_servers_that_stream_otherwise(server: RemoteServer
     ids=lambda value: value.kind if isinstance(value, Fault) else value,
 )
 async def test_transcription_fails(server: RemoteServer, stream: bool, fault: Fault, code: str) -> None:
-    engine = await load(OpenAITranscriber, server, stream=stream, retries=0)
+    engine = await load(OpenAITranscriber, server, stream=stream, retries=0, **patience(fault))
     server.fault = Fault(fault.kind, fault.after)
     with pytest.raises(EngineError) as error:
         await engine.transcribe(LOUD)
@@ -420,7 +428,7 @@ async def test_speech(server: RemoteServer, kind: Any) -> None:
     ids=lambda value: f"{value.kind}-{value.after}-{value.status}" if isinstance(value, Fault) else value,
 )
 async def test_speech_fails(server: RemoteServer, kind: Any, fault: Fault, code: str) -> None:
-    engine = await load(kind, server, first_timeout_s=1.0)
+    engine = await load(kind, server, **patience(fault))
     await engine.warm_up()
     server.fault = Fault(fault.kind, fault.after, status=fault.status, body=fault.body)
     chunks: list[Any] = []
