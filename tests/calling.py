@@ -46,6 +46,16 @@ class Microphone(MediaStreamTrack):
         padded = np.pad(pcm, (0, -len(pcm) % FRAME))
         self._speech.extend(padded.reshape(-1, FRAME))
 
+    @property
+    def position_s(self) -> float:
+        """How much was sent so far, silence included, in s."""
+        return self._position / RATE
+
+    async def reaches(self, position_s: float) -> None:
+        """Wait until so much was sent."""
+        while self.position_s < position_s:  # noqa: ASYNC110 - frames tell nobody
+            await asyncio.sleep(FRAME / RATE)
+
     async def recv(self) -> av.AudioFrame:
         if self.readyState != "live":
             raise MediaStreamError
@@ -147,6 +157,12 @@ class Caller:
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    async def hears(self, ms: float, timeout_s: float = 15.0) -> None:
+        """Wait until speech of this length was heard, in ms."""
+        async with asyncio.timeout(timeout_s):
+            while self.heard_ms() < ms:  # noqa: ASYNC110 - frames tell nobody
+                await asyncio.sleep(0.02)
+
     def kinds(self, start: int = 0) -> list[str]:
         """Return the types of what was received from index `start` on, runs of deltas as one."""
         found: list[str] = []
@@ -158,6 +174,12 @@ class Caller:
     def sound(self) -> Pcm:
         """Return everything heard so far, at 48 kHz."""
         return np.concatenate([np.zeros(0, np.int16), *self.heard])
+
+    def heard_ms(self) -> float:
+        """Return how long something was to be heard so far, in ms: windows of 2 ms that are not silent."""
+        sound = self.sound()
+        windows = sound[: len(sound) // 96 * 96].reshape(-1, 96).astype(np.int32)
+        return float((np.abs(windows).max(axis=1) > 1000).sum() * 2)
 
     async def close(self) -> None:
         """Hang up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 import wave
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ def only_folder(directory: Path) -> Path:
     return folder
 
 
+async def written() -> None:
+    """Wait until the recorder of a session, for which nobody else waits, has written everything."""
+    await eventually(lambda: not any(thread.name == "recorder" for thread in threading.enumerate()))
+
+
 def lines(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines()]
 
@@ -61,7 +67,7 @@ async def test_a_session_is_recorded(stand_in_server: ServerProcess, tmp_path: P
             await client.expect("conversation.item.done")
         directory = only_folder(tmp_path / "kept")
         await eventually(lambda: server.service.models is not None and not server.service.models.default.sessions)
-        await eventually(lambda: len(samples(directory / "assistant.wav")) == len(spoken))
+        await written()
     assert directory.name.endswith(session_id)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (directory.parent, directory)] == [0o700, 0o700]
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {
@@ -91,6 +97,7 @@ async def test_a_call_is_recorded(stand_in_server: ServerProcess, tmp_path: Path
             await caller.expect("output_audio_buffer.stopped")
         await eventually(lambda: server.service.models is not None and not server.service.models.default.sessions)
     directory = only_folder(tmp_path)
+    await written()
     assert (np.abs(samples(directory / "user.wav").astype(np.int32)) > 1000).sum() > 5_000
     assert (np.abs(samples(directory / "assistant.wav").astype(np.int32)) > 1000).sum() > 12_000
 
@@ -103,6 +110,7 @@ async def test_without_a_disk_the_session_goes_on(
     async with in_front_of(stand_in_server.base_url, upstream=kept) as server, RealtimeClient(server.ws_url) as client:
         await client.send({"type": "response.create"})
         assert (await client.expect("response.done"))["response"]["status"] == "completed"
+    await written()
     assert "the recording ends here: it cannot be written" in capsys.readouterr().out
 
 
