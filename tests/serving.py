@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +24,16 @@ from antiphon.server.service import Service
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
+
+
+def free_port() -> int:
+    """Return a port of this machine that is free, and that a server can be given again after it has ended: none that
+    the system gives to others by itself (Linux begins at 32768, others at 49152)."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class ServerProcess:
@@ -96,10 +108,10 @@ class ServerProcess:
             self._process.send_signal(number)
         return self.wait()
 
-    def wait(self) -> int:
+    def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Return the exit code once the process has ended; it is killed when that takes too long."""
         try:
-            return self._process.wait(STOP_TIMEOUT_S)
+            return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise

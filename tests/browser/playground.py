@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.browsing import Traffic
 
 TIMEOUT_MS = 60_000
 """How long to wait for anything, in ms: a bound for what hangs, far above what a slow machine needs."""
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 _WATCH_LEVELS = """
 window.loudest = {};
@@ -74,6 +76,18 @@ class Playground:
             came = [event["type"] for event in self.traffic.received]
             raise AssertionError(f"no {kind} ×{count}; came: {came}; page: {self.traffic.errors}") from None
         return self.traffic.of(kind)[count - 1]
+
+    async def until_session(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait until the server says that the session is as it is wanted: what is chosen in quick succession is sent
+        at once, or not, as the machine has it."""
+        try:
+            async with asyncio.timeout(TIMEOUT_MS / 1000):
+                while not any(  # noqa: ASYNC110 - Playwright tells of frames by callbacks
+                    wanted(event["session"]) for event in self.traffic.of("session.updated")[-1:]
+                ):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"the session is {self.traffic.of('session.updated')[-1:]}") from None
 
     async def loudest(self, side: Literal["you", "it"]) -> float:
         """Return the loudest that a meter has shown since the last time, in dBFS."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -78,6 +78,15 @@ class App:
         """Wait until the answer is heard."""
         await until_true(self.page, "window.loudest > -40")
 
+    async def until_history(self, wanted: Callable[[], bool]) -> None:
+        """Wait until the client's history is as it is wanted."""
+        try:
+            async with asyncio.timeout(60):
+                while not (self.of("history") and wanted()):  # noqa: ASYNC110 - Playwright calls back
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"the history is {self.of('history')[-1:]}") from None
+
     def items(self, kind: str) -> list[dict[str, Any]]:
         """Return the items of a type in the client's history, as it was last told."""
         return [item for item in self.of("history")[-1]["items"] if item["type"] == kind]
@@ -112,13 +121,18 @@ async def calling(
         app.traffic.finish(expected_errors=["favicon.ico", "404 (File not found)"])
 
 
+def spoken(messages: list[dict[str, Any]]) -> list[str]:
+    """Return who has said something that is over, and whose words are known."""
+    return [item["role"] for item in messages if item["status"] == "completed" and item["content"][0].get("transcript")]
+
+
 async def test_a_spoken_turn(chromium: str, app_url: str, server: ServerProcess, tmp_path: Path) -> None:
     # Longer than what a data channel can carry of its audio: the client retrieves the item for its words.
     wav = microphone(tmp_path / "microphone.wav", [recording("ss-noservice"), recording("vm-sorry")])
     async with calling(chromium, wav, app_url, server) as app:
         ended = await app.until("agent_end")
         await app.heard()
-        await app.page.wait_for_timeout(1_000)
+        await app.until_history(lambda: spoken(app.items("message")) == ["user", "assistant"])
         user, assistant = app.items("message")
         assert (user["role"], user["status"]) == ("user", "completed")
         assert user["content"][0]["transcript"].startswith("Utterance of")
@@ -133,6 +147,7 @@ async def test_a_tool_round_trip(chromium: str, app_url: str, server: ServerProc
         assert ended["name"] == "get_weather"
         await app.until("agent_end")
         await app.heard()
+        await app.until_history(lambda: [item["role"] for item in app.items("message")] == ["user", "assistant"])
         (call,) = app.items("function_call")
         assert (call["status"], call["output"]) == ("completed", ended["result"])
         assert [item["role"] for item in app.items("message")] == ["user", "assistant"]

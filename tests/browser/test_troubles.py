@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -15,7 +14,7 @@ from playwright.async_api import Route, expect
 from tests.browser.browsing import browsing, until_true
 from tests.browser.microphones import microphone
 from tests.browser.playground import Playground, playground
-from tests.serving import ServerProcess, serving
+from tests.serving import ServerProcess, free_port, serving
 
 KEY = "sk-which-people-type"
 
@@ -34,6 +33,24 @@ navigator.mediaDevices.getUserMedia = async (how) => {
 null;
 """
 """The browser's question for the microphone, which the test answers."""
+
+SLOW_WORKLETS = """
+const load = AudioWorklet.prototype.addModule;
+const mayLoad = new Promise((resolve) => { window.letLoad = resolve; });
+AudioWorklet.prototype.addModule = async function (...how) { await mayLoad; return load.apply(this, how); };
+null;
+"""
+"""No sound goes in or out, and so no call is connected, before the test lets it."""
+
+HELD_RETRIES = """
+window.held = [];
+const later = window.setTimeout;
+window.setTimeout = (work, ms, ...rest) =>
+  [1000, 2000, 4000, 8000].includes(ms) ? -held.push(work) : later(work, ms, ...rest);
+window.retry = () => held.splice(0).forEach((work) => work());
+null;
+"""
+"""The page tries to connect again when the test says so, instead of after a while."""
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "webrtc"])
 Transport = Literal["webrtc", "websocket"]
@@ -82,21 +99,21 @@ async def test_no_microphone_at_all(stand_in_server: ServerProcess, chromium: st
 async def test_a_lost_connection_comes_back(
     transport: Transport, chromium: str, tmp_path: Path, artefacts: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    again = ("--port", str(port))
+    again = ("--port", str(free_port()))
     wav = microphone(tmp_path / "microphone.wav", [])
     async with browsing(chromium, microphone=wav) as context:
         with serving(arguments=again) as server:
             page = await Playground.open(context, server.base_url)
             await page.start(transport)
             await type_a_turn(page, "Remember me.")
+            await page.page.evaluate(HELD_RETRIES)
             server.kill()
         await page.status("Connection lost")
         alert = page.page.locator("#banner")
         await expect(alert).to_contain_text("The connection was lost")
         await page.picture(artefacts, f"connection-lost-{transport}")
         with serving(arguments=again) as server:
+            await page.page.evaluate("retry()")
             await page.status("Connected")  # by itself
             await expect(alert).to_be_hidden()
             # The new session has been told what was said.
@@ -112,9 +129,7 @@ async def test_a_lost_connection_comes_back(
 
 @TRANSPORTS
 async def test_a_server_that_still_loads_is_tried_again(transport: Transport, chromium: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    again = ("--port", str(port))
+    again = ("--port", str(free_port()))
     wav = microphone(tmp_path / "microphone.wav", [])
     loading: list[str] = []
 
@@ -127,15 +142,18 @@ async def test_a_server_that_still_loads_is_tried_again(transport: Transport, ch
         with serving(arguments=again) as server:
             page = await Playground.open(context, server.base_url)
             await page.start(transport)
+            await page.page.evaluate(HELD_RETRIES)
             server.kill()
         await page.status("Connection lost")
         asked = re.compile(r"/v1/realtime/calls" if transport == "webrtc" else r"/v1/(models|audio/voices)$")
         await page.page.route(asked, refuse_once)
+        await page.page.evaluate("retry()")
         # By WebSocket the connection fails, and the page asks why.
-        await expect(page.page.locator("#banner")).to_contain_text("The models are being loaded.", timeout=30_000)
+        await expect(page.page.locator("#banner")).to_contain_text("The models are being loaded.")
         await page.status("Connection lost")
         await page.page.unroute(asked)
         with serving(arguments=again):
+            await page.page.evaluate("retry()")
             await page.status("Connected")
             assert loading
 
@@ -185,8 +203,6 @@ async def test_pressing_and_choosing_before_and_after_a_call(
     transport: Transport, chromium: str, tmp_path: Path
 ) -> None:
     wav = microphone(tmp_path / "microphone.wav", [])
-    slow = "const play = AudioWorklet.prototype.addModule; AudioWorklet.prototype.addModule = async function (...how) {"
-    slow += " await new Promise((resolve) => setTimeout(resolve, 500)); return play.apply(this, how); }; null;"
     async with browsing(chromium, microphone=wav) as context:
         with serving() as server:
             page = await Playground.open(context, server.base_url)
@@ -196,13 +212,14 @@ async def test_pressing_and_choosing_before_and_after_a_call(
             body = page.page.locator("body")
             await body.press("Space", delay=400)  # there is no call
             await body.press("Escape")
-            await page.page.evaluate(slow)
+            await page.page.evaluate(SLOW_WORKLETS)
             await call.click()
             await page.status("Connecting")
             await page.page.evaluate("document.activeElement.blur()")
             for key in ("Escape", "Space"):  # there is no connection yet
                 await body.press(key)
             await call.focus()
+            await page.page.evaluate("letLoad()")
             await page.status("Connected")
             await page.page.keyboard.down("Space")  # on the button that started the call it would end it
             await expect(button).to_have_attribute("aria-pressed", "true")
@@ -218,6 +235,7 @@ async def test_pressing_and_choosing_before_and_after_a_call(
             await expect(button).to_have_attribute("aria-pressed", "true")
             # The call is lost while the answer is being stopped, and while a microphone is being opened.
             await page.page.evaluate(SLOW_MICROPHONE)
+            await page.page.evaluate(HELD_RETRIES)
             await page.page.locator("select[name=microphone]").select_option(index=1)
             await until_true(page.page, "window.answerMicrophone !== null")
             server.kill()
@@ -238,6 +256,7 @@ async def test_a_server_that_does_not_come_back(chromium: str, tmp_path: Path) -
         with serving() as server:
             page = await Playground.open(context, server.base_url)
             await page.start("websocket")
+            await page.page.evaluate(HELD_RETRIES)
             server.kill()
         await page.status("Connection lost")
         await page.page.get_by_role("button", name="Reconnect now").click()
