@@ -47,7 +47,8 @@ def secret(server: ServerProcess) -> str:
 
 def post(server: ServerProcess, path: str, key: str | None = KEY, **request: Any) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
-    return httpx2.post(server.base_url + path, headers={**headers, **request.pop("headers", {})}, **request)
+    given = {**headers, **request.pop("headers", {})}
+    return httpx2.post(server.base_url + path, headers=given, timeout=60, **request)
 
 
 def make(server: ServerProcess, **body: Any) -> str:
@@ -71,7 +72,7 @@ def connecting(server: ServerProcess, secret: str, query: str = "") -> connect:
 
 
 async def event_of(client: ClientConnection) -> dict[str, Any]:
-    event: dict[str, Any] = json.loads(await asyncio.wait_for(client.recv(), 10))
+    event: dict[str, Any] = json.loads(await asyncio.wait_for(client.recv(), 30))
     return event
 
 
@@ -131,7 +132,7 @@ def test_no_secret_makes_another(server: ServerProcess, secret: str, path: str) 
 
 @pytest.mark.parametrize("path", ["/models", "/nothing"])
 def test_a_secret_opens_nothing_else(server: ServerProcess, secret: str, path: str) -> None:
-    refused = httpx2.get(server.base_url + path, headers={"Authorization": f"Bearer {secret}"})
+    refused = httpx2.get(server.base_url + path, headers={"Authorization": f"Bearer {secret}"}, timeout=60)
     assert refused.status_code == 403
     assert error_of(refused, secret)["code"] == "client_secret_not_allowed"
 

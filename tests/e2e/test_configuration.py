@@ -20,7 +20,7 @@ from antiphon.cli import app
 from tests.calling import calling
 from tests.conformance.audio import tone
 from tests.conformance.recorder import RealtimeClient
-from tests.serving import ServerProcess, serving, serving_here
+from tests.serving import START_TIMEOUT_S, ServerProcess, serving, serving_here
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
 
@@ -62,8 +62,8 @@ def two_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
 async def two(two_pipelines: ServerProcess) -> ServerProcess:
     """A server of `TWO`, on which no session of another test is left."""
     metrics = two_pipelines.base_url.replace("/v1", "/metrics")
-    async with asyncio.timeout(10):
-        while "antiphon_sessions_open 0.0" not in httpx.get(metrics).text:  # noqa: ASYNC110 - it tells nobody
+    async with asyncio.timeout(30):
+        while "antiphon_sessions_open 0.0" not in httpx.get(metrics, timeout=60).text:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.02)
     return two_pipelines
 
@@ -159,7 +159,7 @@ def test_a_wrong_file_is_told_at_the_start_as_by_the_check(tmp_path: Path, monke
     file = tmp_path / "wrong.yaml"
     file.write_text("pipelines: {a: {tts: {engine: stand-in-tts, character: 1}, vioce: b}}")
     server = ServerProcess(arguments=["--config", str(file)])
-    assert server.wait() == 2
+    assert server.wait(START_TIMEOUT_S) == 2
     monkeypatch.setenv("ANTIPHON_ENGINES__PRESET", "stand-in")
     check = CliRunner().invoke(app, ["config", "check", "--config", str(file)])
     assert check.exit_code == 1

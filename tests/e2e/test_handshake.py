@@ -84,15 +84,15 @@ async def test_keys_that_do_not(locked: ServerProcess, options: dict[str, Any]) 
 @pytest.mark.parametrize("path", ["/v1/models", "/metrics", "/v1/nothing"])
 def test_http_needs_a_key_too(locked: ServerProcess, path: str) -> None:
     url = f"http://127.0.0.1:{locked.port}{path}"
-    refused = httpx.get(url)
+    refused = httpx.get(url, timeout=60)
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert refused.json()["error"]["code"] == "invalid_api_key"
-    assert httpx.get(url, headers={"Authorization": f"Bearer {KEY}"}).status_code != 401
+    assert httpx.get(url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60).status_code != 401
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_needs_none(locked: ServerProcess, path: str) -> None:
-    assert httpx.get(f"http://127.0.0.1:{locked.port}{path}").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{locked.port}{path}", timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer whatever"}])
@@ -127,23 +127,24 @@ def test_cors_of_a_page_of_this_machine(stand_in_server: ServerProcess) -> None:
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "authorization,content-type,x-openai-agents-sdk",
         },
+        timeout=60,
     )
     assert asked.status_code == 200
     assert asked.headers["access-control-allow-origin"] == origin
     assert "x-openai-agents-sdk" in asked.headers["access-control-allow-headers"]
-    answer = httpx.get(url, headers={"Origin": origin})
+    answer = httpx.get(url, headers={"Origin": origin}, timeout=60)
     assert answer.headers["access-control-allow-origin"] == origin
     assert answer.headers["access-control-expose-headers"] == "Location, X-Request-Id"
 
 
 def test_cors_of_a_strange_page(stand_in_server: ServerProcess) -> None:
-    answer = httpx.get(f"{stand_in_server.base_url}/models", headers={"Origin": "https://evil.example"})
+    answer = httpx.get(f"{stand_in_server.base_url}/models", headers={"Origin": "https://evil.example"}, timeout=60)
     assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers
 
 
 def test_a_page_can_read_why_its_key_was_refused(locked: ServerProcess) -> None:
-    answer = httpx.get(f"{locked.base_url}/models", headers={"Origin": "https://app.example"})
+    answer = httpx.get(f"{locked.base_url}/models", headers={"Origin": "https://app.example"}, timeout=60)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (401, "*")
 
 

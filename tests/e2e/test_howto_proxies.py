@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import shutil
 import socket
 import ssl
@@ -62,7 +63,7 @@ def proxy(
     issued.private_key_pem.write_to_path(folder / "key.pem")
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    port, plain_port = free_port(), free_port()
+    port, plain_port = free_ports()
     if request.param == "nginx":
         command = nginx(program, folder, server.port, port, plain_port)
         found = Proxy(port, plain_port, trust)
@@ -73,9 +74,13 @@ def proxy(
         yield found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def free_ports() -> tuple[int, int]:
+    """Two TCP ports that nobody has, below those that the system gives to whoever wants any."""
+    chance = random.Random()
+    while True:
+        ports = chance.sample(range(20_000, 32_000), 2)
+        if not any(listens(port) for port in ports):
+            return ports[0], ports[1]
 
 
 def nginx(program: str, folder: Path, upstream: int, port: int, plain_port: int) -> list[str]:
@@ -137,7 +142,7 @@ def listens(port: int) -> bool:
 
 
 def test_rest(proxy: Proxy) -> None:
-    with httpx2.Client(verify=proxy.trust) as http:
+    with httpx2.Client(verify=proxy.trust, timeout=60) as http:
         assert http.get(f"{proxy.base_url}/models", headers=HEADERS).status_code == 200
         refused = http.get(f"{proxy.base_url}/models", headers={"Origin": "https://app.example"})
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
@@ -149,7 +154,7 @@ def test_rest(proxy: Proxy) -> None:
 def test_plain_http_leads_to_https(proxy: Proxy) -> None:
     if proxy.plain_port is None:
         pytest.skip("Caddy does it by itself, at port 80")
-    answer = httpx2.get(f"http://127.0.0.1:{proxy.plain_port}/v1/models?x=1", headers={"Host": NAME})
+    answer = httpx2.get(f"http://127.0.0.1:{proxy.plain_port}/v1/models?x=1", headers={"Host": NAME}, timeout=60)
     assert (answer.status_code, answer.headers["location"]) == (301, f"https://{NAME}/v1/models?x=1")
 
 

@@ -101,7 +101,10 @@ async def test_a_new_file_is_listed(tmp_path: Path) -> None:
 
 async def test_a_model_that_is_unloaded_is_listed_as_such() -> None:
     pipelines = {"kept": {}, "idle": {"llm": {"words": 2}, "tts": {"character_ms": 1}, "idle_unload_s": 0.1}}
-    async with serving_here(pipelines=pipelines) as server, httpx.AsyncClient(base_url=server.base_url) as http:
+    async with (
+        serving_here(pipelines=pipelines) as server,
+        httpx.AsyncClient(base_url=server.base_url, timeout=60) as http,
+    ):
 
         async def loaded() -> dict[str, bool]:
             return {model["id"]: model["loaded"] for model in (await http.get("/models")).json()["data"]}
@@ -136,6 +139,6 @@ def test_while_the_models_load_clients_are_told_to_come_again() -> None:
 
 
 async def test_our_own_engines_read_the_list() -> None:
-    async with serving_here() as server, httpx.AsyncClient() as http:
+    async with serving_here() as server, httpx.AsyncClient(timeout=60) as http:
         answer = (await http.get(f"{server.base_url}/audio/voices")).json()
     assert [voice.name for voice in listed_voices(answer)] == ["low", "high"]

@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.audio import tone
 from tests.conformance.recorder import RealtimeClient
 from tests.remote_servers import KEY, MODEL
-from tests.serving import ServerProcess, serving
+from tests.serving import START_TIMEOUT_S, ServerProcess, serving
 
 ENGINES = {"LLM": "openai-chat", "TRANSCRIPTION": "openai-transcription", "TTS": "openai-speech"}
 
@@ -46,7 +46,7 @@ async def test_a_turn(remote_url: str) -> None:
 
 def test_a_wrong_key_is_told_at_the_start(remote_url: str) -> None:
     server = ServerProcess("stand-in", environment=environment(remote_url, "sk-wrong-secret"))
-    assert server.wait() != 0
+    assert server.wait(START_TIMEOUT_S) != 0
     told = "\n".join(server.output)
     for engine in ENGINES.values():
         assert f"{engine} ({MODEL}): {remote_url}/v1 refuses the key in the environment variable REMOTE_KEY" in told

@@ -75,7 +75,7 @@ class Engines:
 
     async def idle(self) -> None:
         """Wait until nothing runs or waits in any of them."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while any(load.running or load.waiting for load in map(load_of, self.all)):  # noqa: ASYNC110 - by threads
                 await asyncio.sleep(0.001)
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.cli import app
-from tests.serving import ServerProcess, serving
+from tests.serving import START_TIMEOUT_S, ServerProcess, serving
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -95,7 +95,7 @@ def test_a_thread_of_an_engine_that_does_not_end_does_not_keep_the_server_from_s
 def fails(arguments: list[str], environment: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Run `antiphon serve`, which must fail, and return its exit code and what it said."""
     server = ServerProcess(arguments=arguments, environment=environment)
-    code = server.wait()
+    code = server.wait(START_TIMEOUT_S)
     said = "\n".join(server.output)
     assert "Traceback" not in said
     assert len(server.output) < 10
