@@ -65,7 +65,9 @@ async def words_in(whisper: WhisperTranscriber, pcm: Pcm) -> list[str]:
 
 
 async def test_a_model_that_hears_and_speaks() -> None:
-    async with models(await LlamaCppModel.load(CONTEXT)) as (server, whisper):
+    # With a seed, so that it says the same each time, which a recogniser understands.
+    llm = await LlamaCppModel.load(EngineContext(CONTEXT.models, options={"seed": 1}))
+    async with models(llm) as (server, whisper):
         serving = serving_speech_model(server.url, dict(await ears()), whisper, voices=("heart",), **PATIENT)
         async with serving as url, RealtimeClient(url) as client:
             session = {

@@ -10,7 +10,7 @@ import base64
 import contextlib
 import csv
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from antiphon.models import ModelStore
 from tests.conformance.audio import RATE, Pcm, pieces, read_speech, silence
 from tests.conformance.recorder import RealtimeClient, Recording
 from tests.conformance.tap import Tap
-from tests.serving import ServerProcess
+from tests.serving import ServerProcess, serving
 
 pytestmark = [pytest.mark.models, pytest.mark.realtime, pytest.mark.timeout(300)]
 
@@ -64,6 +64,13 @@ class Listener:
         samples = soxr.resample(pcm.astype(np.float32) / 32768, RATE, 16_000)
         segments, _ = self._model.transcribe(samples, language="en", condition_on_previous_text=False)
         return " ".join(segment.text.strip() for segment in segments)
+
+
+@pytest.fixture(scope="module")
+def embedded_server() -> Iterator[ServerProcess]:
+    """The embedded models, which give the same answers each time: a story that is long, and words that are heard."""
+    with serving("embedded", environment={"ANTIPHON_ENGINES__LLM__OPTIONS": '{"seed": 1}'}) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

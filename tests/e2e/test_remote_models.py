@@ -64,6 +64,7 @@ def llama() -> Iterator[str]:
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = min(os.cpu_count() or 1, 2)
     parameters.chat_template = TOOLS_TEMPLATE  # the model's own knows no tools
+    parameters.sampling.seed = 1  # so that it says the same each time
     parameters.fit_params = False
     parameters.ui = False
     parameters.verbosity = -1
@@ -84,8 +85,9 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def model(llama: str) -> AsyncIterator[OpenAIChatModel]:
-    options = {"base_url": f"{llama}/v1", "model": MODEL, "api_key": {"env": "REMOTE_KEY"}, "first_timeout_s": 60.0}
-    engine = await OpenAIChatModel.load(EngineContext(ModelStore.default(), options=options))
+    place = {"base_url": f"{llama}/v1", "model": MODEL, "api_key": {"env": "REMOTE_KEY"}}
+    patience = {"first_timeout_s": 60.0, "stall_timeout_s": 60.0}
+    engine = await OpenAIChatModel.load(EngineContext(ModelStore.default(), options={**place, **patience}))
     await engine.warm_up()
     yield engine
     await engine.close()
