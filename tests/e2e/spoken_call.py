@@ -45,14 +45,14 @@ async def understood(base_url: str, said: Sequence[Recording], **how: Any) -> st
     caller = Caller()
     try:
         await caller.connect(base_url, session=_SESSION, **how)
-        seconds = 0.0
+        end_s = caller.microphone.position_s
         for recording in said:
             pcm = np.concatenate([_at_48k(recording.pcm), np.zeros(round(_PAUSE_S * RATE), np.int16)])
             caller.microphone.say(pcm)
-            seconds += len(pcm) / RATE
-        await asyncio.sleep(seconds + 1.0)
+            end_s += len(pcm) / RATE
+        await caller.microphone.reaches(end_s + 1.0)
         async with asyncio.timeout(60):
-            while len(_transcripts(caller)) < caller.kinds().count("input_audio_buffer.committed"):  # noqa: ASYNC110
+            while len(_transcripts(caller)) < caller.kinds().count("input_audio_buffer.speech_started"):  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         order = [event["item_id"] for event in caller.events if event["type"] == "input_audio_buffer.committed"]
         texts = _transcripts(caller)
