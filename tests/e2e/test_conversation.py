@@ -110,8 +110,11 @@ class Microphone:
 @contextlib.asynccontextmanager
 async def calling(tap: Tap) -> AsyncIterator[tuple[AsyncRealtimeConnection, Microphone]]:
     """Connect as an application does, configure the session and open the microphone."""
-    client = AsyncOpenAI(base_url=f"http://127.0.0.1:{tap.port}/v1", api_key="any")
-    async with client.realtime.connect(model="gpt-realtime") as connection:
+    async with (
+        # Closed, or its end is a task of whatever test runs when it is collected.
+        AsyncOpenAI(base_url=f"http://127.0.0.1:{tap.port}/v1", api_key="any") as client,
+        client.realtime.connect(model="gpt-realtime") as connection,
+    ):
         await connection.session.update(
             session={
                 "type": "realtime",
