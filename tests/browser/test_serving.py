@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import httpx2 as httpx
 import pytest
@@ -12,6 +13,8 @@ from antiphon.server.playground import FOLDER, PATHS
 from tests.serving import ServerProcess, serving
 
 KEY = "sk-a-key-of-the-playground"
+
+get = partial(httpx.get, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ TYPES = {
 
 @pytest.mark.parametrize("path", PATHS)
 def test_each_file_with_its_type_and_headers(site: str, path: str) -> None:
-    answer = httpx.get(site + path)
+    answer = get(site + path)
     assert answer.status_code == 200
     assert answer.content == PATHS[path].read_bytes()
     assert answer.headers["content-type"] == TYPES[PATHS[path].suffix]
@@ -50,15 +53,15 @@ def test_each_file_with_its_type_and_headers(site: str, path: str) -> None:
 
 
 def test_a_browser_that_has_a_file_is_told_so(site: str) -> None:
-    first = httpx.get(site + "/")
+    first = get(site + "/")
     assert first.headers["cache-control"] == "no-cache"
     tag = first.headers["etag"]
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-        again = httpx.get(site + "/", headers={"If-None-Match": known})
+        again = get(site + "/", headers={"If-None-Match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
         assert "content-security-policy" in again.headers
-    assert httpx.get(site + "/", headers={"If-None-Match": '"other"'}).status_code == 200
-    assert httpx.get(site + "/playground/app.js").headers["etag"] != tag
+    assert get(site + "/", headers={"If-None-Match": '"other"'}).status_code == 200
+    assert get(site + "/playground/app.js").headers["etag"] != tag
 
 
 def test_head(site: str) -> None:
@@ -71,14 +74,14 @@ def test_head(site: str) -> None:
     "path", ["/playground/", "/playground/no.js", "/playground/..%2fapp.py", "/playground/../app.py"]
 )
 def test_nothing_else_is_served(site: str, path: str) -> None:
-    assert httpx.get(site + path).status_code == 404
+    assert get(site + path).status_code == 404
 
 
 def test_with_keys_the_page_is_open_and_nothing_else(locked: ServerProcess) -> None:
     site = locked.base_url.removesuffix("/v1")
-    assert all(httpx.get(site + path).status_code == 200 for path in PATHS)
-    assert httpx.get(site + "/playground/no.js").status_code == 401
-    assert httpx.get(site + "/v1/models").status_code == 401
+    assert all(get(site + path).status_code == 200 for path in PATHS)
+    assert get(site + "/playground/no.js").status_code == 401
+    assert get(site + "/v1/models").status_code == 401
 
 
 def test_the_page_is_plain_and_whole() -> None:

@@ -23,6 +23,12 @@ TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "webrtc"])
 QUIET_DBFS = -45
 SAID = "vm-sorry"
 
+ADOPTED = {
+    "reply": "draft adopted: the whole answer",
+    "transcript": "draft adopted: the transcript",
+    "nothing": "no draft adopted",
+}
+
 LONG = json.dumps({"words": 300, "token_ms": 60.0})
 """Options of a model whose answer takes 18 s to make and more than a minute to hear."""
 
@@ -65,13 +71,13 @@ async def test_a_spoken_turn(
         words = response["response"]["output"][0]["content"][0]["transcript"]
         assert await page.said("assistant") == [words]
         # The waterfall is the server's, and the log has both directions.
-        await page.until("antiphon.turn.timeline")
+        timeline = await page.until("antiphon.turn.timeline")
         turn = page.page.locator(".turn[data-source=server]")
         await turn.wait_for()
         stages = await turn.locator("tbody th[scope=row]").all_inner_texts()
         assert stages[0] == "Waiting for silence"
         assert stages[-1] == "Answer begins"
-        assert "draft adopted" in await turn.inner_text()
+        assert ADOPTED[timeline["adopted"]] in await turn.inner_text()
         assert "Utterance of" in await turn.inner_text()
         await page.page.get_by_role("tab", name="Events").click()
         await page.page.locator(".events .type", has_text="antiphon.turn.timeline").wait_for()

@@ -117,6 +117,8 @@ async def play(url: str, steps: list[tuple[Event, float]], *, named: bool) -> No
 
 
 @given(steps=st.lists(st.tuples(EVENTS, PAUSES), min_size=5, max_size=40), named=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_any_sequence_of_client_events(busy_stand_in: str, steps: list[tuple[Event, float]], named: bool) -> None:
     asyncio.run(play(busy_stand_in, steps, named=named))

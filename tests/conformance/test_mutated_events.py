@@ -142,6 +142,8 @@ async def send_mutated(url: str, event: Event, code: str, param: str) -> None:
 
 
 @given(mutation=mutated())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_any_mistake_gets_one_error_that_says_where(stand_in: str, mutation: tuple[Event, str, str]) -> None:
     asyncio.run(send_mutated(stand_in, *mutation))
