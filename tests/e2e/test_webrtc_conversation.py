@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from antiphon.transports.webrtc.jitter import OVERSLEPT_S, STOPPED_S
 from tests.calling import Caller, calling, loud
 from tests.conformance.frames import validate_server_event
-from tests.serving import LocalServer, serving_here
+from tests.serving import LocalServer, ServerProcess, serving_here
 
 LONG_REPLY = {"preset": "stand-in", "llm": {"options": {"words": 60}}}
 SLOW_REPLY = {"preset": "stand-in", "llm": {"options": {"words": 400, "token_ms": 50.0}}}
@@ -206,6 +209,22 @@ async def test_a_turn_ends_although_the_client_stops_sending(server: LocalServer
         stopped = await caller.expect("input_audio_buffer.speech_stopped")
         assert stopped["audio_end_ms"] > 600
         await caller.expect("output_audio_buffer.started")
+
+
+async def test_a_stall_of_the_server_does_not_end_a_turn(stand_in_server: ServerProcess) -> None:
+    session = {"type": "realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+    async with calling(stand_in_server.base_url, session=session) as caller:
+        caller.microphone.say(loud(4.0))
+        await caller.expect("input_audio_buffer.speech_started")
+        os.kill(stand_in_server.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(STOPPED_S + 2 * OVERSLEPT_S)
+        finally:
+            os.kill(stand_in_server.pid, signal.SIGCONT)
+        await caller.expect("response.done", timeout_s=30)
+        assert caller.kinds().count("input_audio_buffer.speech_started") == 1
+        completed = await caller.expect("conversation.item.input_audio_transcription.completed")
+        assert completed["transcript"].startswith("Utterance of 4.")
 
 
 async def test_a_transcription_session(server: LocalServer) -> None:

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.transports.webrtc.jitter import (
+    CATCH_UP_S,
     MAX_CONCEALED_S,
     MAX_WAIT_S,
     MIN_WAIT_S,
+    OVERSLEPT_S,
     PAUSED_S,
     STOPPED_S,
     Frame,
@@ -131,6 +133,28 @@ def test_what_was_only_delayed_is_not_lost_even_when_silence_was_filled_in() -> 
     jitter.poll(STOPPED_S)
     pieces = [piece for number in (1, 2, 3) for piece in jitter.push(packet(number), STOPPED_S + 0.01)]
     assert pieces == frames(1, 2, 3)
+
+
+def test_a_stall_of_our_own_is_no_pause_of_the_sender() -> None:
+    jitter = buffer()
+    jitter.push(packet(0), 0.0)
+    woken = STOPPED_S + OVERSLEPT_S + 0.5
+    assert jitter.poll(woken) == []
+    assert jitter.deadline() == woken + CATCH_UP_S
+    pieces = [piece for number in (1, 2, 3) for piece in jitter.push(packet(number), woken + 0.01)]
+    assert pieces == frames(1, 2, 3)
+    assert jitter.deadline() == woken + 0.01 + STOPPED_S
+
+
+def test_a_sender_that_stopped_while_we_were_stalled_is_silent_all_the_while() -> None:
+    jitter = buffer()
+    jitter.push(packet(0), 0.0)
+    woken = STOPPED_S + OVERSLEPT_S + 0.5
+    jitter.poll(woken)
+    assert jitter.poll(woken + CATCH_UP_S - 0.01) == []
+    late = woken + CATCH_UP_S + 2 * OVERSLEPT_S
+    assert jitter.poll(late) == [Silence(round(late * RATE))], "one excuse is enough, however busy we are"
+    assert jitter.poll(late + 0.02) == [Silence(FRAME)]
 
 
 def test_jitter_makes_it_wait_longer_within_bounds() -> None:

@@ -18,6 +18,12 @@ MAX_WAIT_S = 0.2
 STOPPED_S = 1.0
 """Without a packet for this long, the sender has stopped sending (mute); shorter pauses are stalls of the network."""
 
+OVERSLEPT_S = 0.1
+"""A poll that comes this late after its deadline says that we were stopped ourselves, and perhaps not the sender."""
+
+CATCH_UP_S = 0.2
+"""How long the packets that came meanwhile may take to get through to us then."""
+
 PAUSED_S = 0.1
 """The same, after a packet that announced a pause (Opus DTX)."""
 
@@ -91,6 +97,7 @@ class JitterBuffer:
         self._last: tuple[float, int] | None = None
         self._patience = STOPPED_S
         self._filled_at: float | None = None
+        self._catching_up_until: float | None = None
         self.received = 0
         """Packets that came in time."""
         self.lost = 0
@@ -118,9 +125,14 @@ class JitterBuffer:
         pieces = self._release(now)
         if self._waiting or self._last is None:
             return pieces
-        since = self._filled_at if self._filled_at is not None else self._last[0]
-        if self._filled_at is None and now - since < self._patience:
-            return pieces
+        since = self._filled_at
+        if since is None:
+            since = self._last[0]
+            due = since + self._patience
+            if now > due + OVERSLEPT_S and self._catching_up_until is None:
+                self._catching_up_until = now + CATCH_UP_S
+            if now < (self._catching_up_until or due):
+                return pieces
         samples = round((now - since) * self._rate)
         if samples > 0:
             self._filled_at = now
@@ -134,7 +146,9 @@ class JitterBuffer:
             return self._first_arrival() + self.wait_s
         if self._filled_at is not None:
             return self._filled_at + 0.02
-        return self._last[0] + self._patience if self._last is not None else None
+        if self._last is None:
+            return None
+        return self._catching_up_until or self._last[0] + self._patience
 
     def _release(self, now: float) -> list[Piece]:
         pieces: list[Piece] = []
@@ -187,6 +201,7 @@ class JitterBuffer:
             if abs(transit) < self._rate:  # a longer pause is no jitter
                 self._jitter += (abs(transit) - self._jitter) / 16
         self._last = (now, packet.timestamp)
+        self._catching_up_until = None
 
     def _first_arrival(self) -> float:
         return min(arrival for _, arrival in self._waiting.values())
