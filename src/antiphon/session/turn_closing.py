@@ -47,11 +47,11 @@ class TurnClosing:
             item.transcript_state = "pending"
         else:
             job = self._items.transcribe(item, audio.heard[:said])
-        known = job is not None and job.ended
         if job is not None:
             job.timeline = turn.timeline
-        if job is not None and known:
-            self._items.settle(item, job)
+        known = job if job is not None and job.ended else None
+        if known is not None:
+            self._items.settle(item, known)
         if turn.over_reply == "unknown":
             await self._late.turn_closed(turn, item, audio.heard, job)
         if answer and turn.over_reply in ("nothing", "interruption"):
@@ -61,8 +61,8 @@ class TurnClosing:
             self._drafting.keep_ready(turn, draft)
         if answer and turn.over_reply == "backchannel":
             await self._responses.finish_turn(turn.timeline)
-        if job is not None and known:
-            await self._items.tell_transcript(item, job)
+        if known is not None:
+            await self._items.tell_transcript(item, known)
 
     async def on_transcript(self, job: TranscriptionJob, item: Item) -> None:
         """Take the outcome of the transcription of `item`."""

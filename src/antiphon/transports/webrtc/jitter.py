@@ -18,14 +18,14 @@ MAX_WAIT_S = 0.2
 STOPPED_S = 1.0
 """Without a packet for this long, the sender has stopped sending (mute); shorter pauses are stalls of the network."""
 
+PAUSED_S = 0.1
+"""The same, after a packet that announced a pause (Opus DTX)."""
+
 OVERSLEPT_S = 0.1
 """A poll that comes this late after its deadline says that we were stopped ourselves, and perhaps not the sender."""
 
 CATCH_UP_S = 0.2
 """How long the packets that came meanwhile may take to get through to us then."""
-
-PAUSED_S = 0.1
-"""The same, after a packet that announced a pause (Opus DTX)."""
 
 MAX_CONCEALED_S = 0.12
 """Most of a loss that is concealed; the rest is silence, as it is in any speech decoder."""
@@ -128,10 +128,9 @@ class JitterBuffer:
         since = self._filled_at
         if since is None:
             since = self._last[0]
-            due = since + self._patience
-            if now > due + OVERSLEPT_S and self._catching_up_until is None:
+            if now > self._stopped_at(since) + OVERSLEPT_S and self._catching_up_until is None:
                 self._catching_up_until = now + CATCH_UP_S
-            if now < (self._catching_up_until or due):
+            if now < self._stopped_at(since):
                 return pieces
         samples = round((now - since) * self._rate)
         if samples > 0:
@@ -146,9 +145,7 @@ class JitterBuffer:
             return self._first_arrival() + self.wait_s
         if self._filled_at is not None:
             return self._filled_at + 0.02
-        if self._last is None:
-            return None
-        return self._catching_up_until or self._last[0] + self._patience
+        return self._stopped_at(self._last[0]) if self._last is not None else None
 
     def _release(self, now: float) -> list[Piece]:
         pieces: list[Piece] = []
@@ -202,6 +199,10 @@ class JitterBuffer:
                 self._jitter += (abs(transit) - self._jitter) / 16
         self._last = (now, packet.timestamp)
         self._catching_up_until = None
+
+    def _stopped_at(self, last: float) -> float:
+        """Return from when on a sender whose last packet came at `last` has stopped sending."""
+        return self._catching_up_until or last + self._patience
 
     def _first_arrival(self) -> float:
         return min(arrival for _, arrival in self._waiting.values())
