@@ -147,10 +147,8 @@ def test_sessions_of_a_server_with_keys(locked: str, one_recording: Path) -> Non
 @pytest.mark.models  # voice activity is detected for real
 def test_sessions() -> None:
     found = results("sessions", "--first", "2", "--most", "2", "--seconds", "8", "--target-ms", "5000")
-    step = found["steps"][0]
-    assert step["sessions"] == 2
-    # A stall of this machine may be more than any target; then fewer are tried.
-    assert found["most_sessions"] == max([step["sessions"] for step in found["steps"] if step["holds"]], default=0)
+    (step,) = found["steps"]
+    assert step["sessions"] == found["most_sessions"] == 2
     assert step["event_delay_p99_ms"] >= step["event_delay_p50_ms"] > 0
     assert step["loop_lag_p99_ms"] is not None
     assert step["cpu_cores"] > 0
