@@ -175,6 +175,13 @@ class Caller:
         """Return everything heard so far, at 48 kHz."""
         return np.concatenate([np.zeros(0, np.int16), *self.heard])
 
+    async def heard_in_all(self, expected_ms: float) -> float:
+        """Return how long something was to be heard, in ms, once all of it has got through the jitter buffer here: as
+        much as is expected, and what would come after it."""
+        await self.hears(expected_ms)
+        await asyncio.sleep(0.5)
+        return self.heard_ms()
+
     def heard_ms(self) -> float:
         """Return how long something was to be heard so far, in ms: windows of 2 ms that are not silent."""
         sound = self.sound()

@@ -13,6 +13,7 @@ from playwright.async_api import expect
 from tests.browser.browsing import browsing, until_true
 from tests.browser.microphones import microphone, recording
 from tests.browser.playground import Playground, playground
+from tests.conformance.pipelines import SLOW_ENVIRONMENT
 from tests.serving import ServerProcess, serving
 
 Transport = Literal["webrtc", "websocket"]
@@ -29,14 +30,11 @@ ADOPTED = {
     "nothing": "no draft adopted",
 }
 
-LONG = json.dumps({"words": 300, "token_ms": 60.0})
-"""Options of a model whose answer takes 18 s to make and more than a minute to hear."""
-
 
 @pytest.fixture(scope="module")
 def slow_server() -> Iterator[ServerProcess]:
     """A server whose answers are long, so that there is time to interrupt them."""
-    with serving("stand-in", environment={"ANTIPHON_ENGINES__LLM__OPTIONS": LONG}) as server:
+    with serving("stand-in", environment=SLOW_ENVIRONMENT) as server:
         yield server
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import socket
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from antiphon.cli import app
+from tests.serving import free_port
 
 Finding = dict[str, Any]
 
@@ -22,13 +22,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("ANTIPHON_"):
             monkeypatch.delenv(name)
-    # Below the ports that the system gives to whoever wants any: nobody takes it before it is looked at.
-    for port in random.Random().sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                monkeypatch.setenv("ANTIPHON_PORT", str(port))
-                return
-    raise AssertionError("no free port")
+    monkeypatch.setenv("ANTIPHON_PORT", str(free_port()))
 
 
 def examine() -> tuple[int, dict[str, Finding]]:

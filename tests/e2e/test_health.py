@@ -15,6 +15,7 @@ import antiphon
 from antiphon.config import EngineChoice, EngineSettings, Settings
 from antiphon.server.served_model import UnavailableError
 from antiphon.server.service import Service
+from tests.engine_packages import install_engines
 from tests.serving import ServerProcess, serving_here
 
 
@@ -124,11 +125,7 @@ class Waiting(LlamaCppModel):
 
 @pytest.mark.models
 def test_real_models_are_waited_for(tmp_path: Path) -> None:
-    info = tmp_path / "waiting-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[antiphon.engines]\nwaiting = waiting_engine:Waiting\n")
-    (tmp_path / "waiting_engine.py").write_text(WAITING)
+    install_engines(tmp_path, "waiting_engine", {"waiting": "waiting_engine:Waiting"}, WAITING)
     # It does not load before it was asked, however late that is on a busy machine.
     may_load = tmp_path / "may-load"
     environment = {"PYTHONPATH": str(tmp_path), "MAY_LOAD": str(may_load), "ANTIPHON_ENGINES__LLM__NAME": "waiting"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import random
 import shutil
 import socket
 import ssl
@@ -24,7 +23,7 @@ from websockets.asyncio.client import connect
 
 from tests.calling import Caller, loud
 from tests.e2e.howto import changed, code
-from tests.serving import ServerProcess, serving
+from tests.serving import ServerProcess, free_port, serving
 
 PAGE = "https-behind-nginx-or-caddy"
 NAME = "voice.example.com"
@@ -63,7 +62,7 @@ def proxy(
     issued.private_key_pem.write_to_path(folder / "key.pem")
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    port, plain_port = free_ports()
+    port, plain_port = free_port(), free_port()
     if request.param == "nginx":
         command = nginx(program, folder, server.port, port, plain_port)
         found = Proxy(port, plain_port, trust)
@@ -72,15 +71,6 @@ def proxy(
         found = Proxy(port, None, trust)
     with running(command, folder, port):
         yield found
-
-
-def free_ports() -> tuple[int, int]:
-    """Two TCP ports that nobody has, below those that the system gives to whoever wants any."""
-    chance = random.Random()
-    while True:
-        ports = chance.sample(range(20_000, 32_000), 2)
-        if not any(listens(port) for port in ports):
-            return ports[0], ports[1]
 
 
 def nginx(program: str, folder: Path, upstream: int, port: int, plain_port: int) -> list[str]:

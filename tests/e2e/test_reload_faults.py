@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.conformance.recorder import RealtimeClient
+from tests.engine_packages import install_engines
 from tests.serving import ServerProcess, serving
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
@@ -47,11 +48,8 @@ class Broken(StandInLanguageModel):
 def package(tmp_path: Path) -> Path:
     """A directory with an engine of a third party that is broken."""
     site = tmp_path / "site"
-    info = site / "broken-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[antiphon.engines]\nbroken = broken_engine:Broken\n")
-    (site / "broken_engine.py").write_text(BROKEN)
+    site.mkdir()
+    install_engines(site, "broken_engine", {"broken": "broken_engine:Broken"}, BROKEN)
     return site
 
 

@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.cli import app
+from tests.engine_packages import install_engines
 from tests.serving import START_TIMEOUT_S, ServerProcess, serving
 
 
@@ -76,11 +77,7 @@ class Stuck(StandInTurnClassifier):
 
 
 def test_a_thread_of_an_engine_that_does_not_end_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
-    info = tmp_path / "stuck-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stuck\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[antiphon.engines]\nstuck = stuck_engine:Stuck\n")
-    (tmp_path / "stuck_engine.py").write_text(STUCK)
+    install_engines(tmp_path, "stuck_engine", {"stuck": "stuck_engine:Stuck"}, STUCK)
     environment = {"PYTHONPATH": str(tmp_path), "ANTIPHON_ENGINES__TURN__NAME": "stuck"}
     with serving(environment=environment) as server:
         os.kill(server.pid, signal.SIGTERM)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from antiphon.transports.webrtc.jitter import OVERSLEPT_S, STOPPED_S
-from tests.calling import Caller, calling, loud
+from tests.calling import calling, loud
 from tests.conformance.frames import validate_server_event
 from tests.serving import LocalServer, ServerProcess, serving_here
 
@@ -31,13 +31,6 @@ TOOL = {
 async def server() -> AsyncIterator[LocalServer]:
     async with serving_here() as local:
         yield local
-
-
-async def stop_hearing(caller: Caller, expected_ms: float) -> float:
-    """Wait until what was sent has got through the client's jitter buffer, and return how long a tone was heard, ms."""
-    await caller.hears(expected_ms)
-    await asyncio.sleep(0.5)  # it would go on
-    return caller.heard_ms()
 
 
 async def test_a_spoken_turn(server: LocalServer) -> None:
@@ -78,7 +71,7 @@ async def test_a_spoken_turn(server: LocalServer) -> None:
             assert places == sorted(places)
         done = await caller.expect("response.done")
         spoken_ms = done["response"]["usage"]["output_token_details"]["audio_tokens"] * 50
-        assert await stop_hearing(caller, spoken_ms - 60) == pytest.approx(spoken_ms, abs=60)
+        assert await caller.heard_in_all(spoken_ms - 60) == pytest.approx(spoken_ms, abs=60)
 
 
 async def test_the_older_way_to_call(server: LocalServer) -> None:
@@ -144,7 +137,7 @@ async def test_speaking_interrupts_what_is_playing_at_what_was_played(engines: d
         content = retrieved["item"]["content"][0]
         assert len(content["audio"]) * 3 // 4 // 48 == pytest.approx(played_ms, abs=2)
         assert 0 < len(content["transcript"]) == pytest.approx(played_ms / 60, abs=12)
-        heard_ms = await stop_hearing(caller, played_ms - 150)
+        heard_ms = await caller.heard_in_all(played_ms - 150)
         assert heard_ms == pytest.approx(played_ms, abs=150), "it goes on after it was cleared"
         await caller.expect("input_audio_buffer.speech_stopped", start)
         await caller.expect("output_audio_buffer.started", start)
@@ -160,7 +153,7 @@ async def test_a_client_clears_what_is_playing() -> None:
         truncated = await caller.expect("conversation.item.truncated")
         assert caller.kinds().index("output_audio_buffer.cleared") < caller.kinds().index("conversation.item.truncated")
         played_ms = truncated["audio_end_ms"]
-        assert await stop_hearing(caller, played_ms - 60) == pytest.approx(played_ms, abs=60)
+        assert await caller.heard_in_all(played_ms - 60) == pytest.approx(played_ms, abs=60)
         assert "output_audio_buffer.stopped" not in caller.kinds()
         start = len(caller.events)
         caller.send({"type": "output_audio_buffer.clear"})

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from antiphon.cli import app
 from antiphon.config import ConfigError, load_configuration
 from antiphon.config.problems import path_text
+from tests.engine_packages import install_engines
 from tests.unit.config_files import forget_settings, loaded, problems
 
 
@@ -312,11 +313,7 @@ def test_an_unknown_model_is_told_with_the_one_that_was_meant(tmp_path: Path) ->
 def test_an_engine_that_cannot_be_imported_is_told_like_other_mistakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = tmp_path / "burning_pkg-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: burning_pkg\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[antiphon.engines]\nburning = burning_pkg:Engine\n")
-    (tmp_path / "burning_pkg.py").write_text("raise OSError('no such driver')\n")
+    install_engines(tmp_path, "burning_pkg", {"burning": "burning_pkg:Engine"}, "raise OSError('no such driver')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     told = problems(tmp_path, "prt: 1\npipelines: {a: {tts: burning, voice: x}}")
     assert told[-1].startswith("antiphon.yaml:2:22: pipelines.a.tts: the engine 'burning' of burning_pkg cannot be ")

@@ -23,6 +23,7 @@ from antiphon.server import engine_pool
 from antiphon.server.engine_pool import EngineKey, EnginePool
 from antiphon.server.garbage import freeze_what_stays
 from antiphon.server.service import Service
+from tests.engine_packages import install_engines
 
 
 class Counted(StandInSynthesizer):
@@ -79,10 +80,7 @@ async def deaf() -> None:
 
 @pytest.fixture(autouse=True)
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    info = tmp_path / "counted-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: counted\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[antiphon.engines]\ncounted = {__name__}:Counted\n")
+    install_engines(tmp_path, "counted", {"counted": f"{__name__}:Counted"})
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(Counted, "told", [])
     monkeypatch.setattr(Counted, "gate", None)

@@ -9,6 +9,7 @@ import pytest
 from antiphon.engines.base import EngineError, Synthesizer, VoiceActivityDetector
 from antiphon.engines.registry import engine_names, find_engine
 from antiphon.engines.stand_in import StandInSynthesizer, StandInVad
+from tests.engine_packages import install_engines
 
 Site = Path
 
@@ -17,15 +18,6 @@ Site = Path
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
-
-
-def install(site: Site, package: str, engines: dict[str, str], source: str = "") -> None:
-    info = site / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in engines.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[antiphon.engines]", *lines]))
-    (site / f"{package}.py").write_text(source)
 
 
 def failure(name: str) -> EngineError:
@@ -42,7 +34,7 @@ def test_finds_our_own_engines() -> None:
 
 def test_finds_an_engine_of_another_package(site: Site) -> None:
     source = "from antiphon.engines.stand_in import StandInSynthesizer\nclass Whistle(StandInSynthesizer): pass\n"
-    install(site, "whistle_pkg", {"whistle": "whistle_pkg:Whistle"}, source)
+    install_engines(site, "whistle_pkg", {"whistle": "whistle_pkg:Whistle"}, source)
     assert "whistle" in engine_names()
     assert find_engine("whistle", Synthesizer).__name__ == "Whistle"
 
@@ -57,12 +49,12 @@ def test_wrong_role(site: Site) -> None:
     error = failure("stand-in-vad")
     assert error.code == "wrong_role"
     assert "Synthesizer" in error.message
-    install(site, "number_pkg", {"number": "number_pkg:N"}, "N = 5")
+    install_engines(site, "number_pkg", {"number": "number_pkg:N"}, "N = 5")
     assert failure("number").code == "wrong_role"
 
 
 def test_listing_imports_nothing_and_what_is_missing_is_named(site: Site) -> None:
-    install(site, "broken_pkg", {"broken": "broken_pkg:Engine"}, "import no_such_module_anywhere")
+    install_engines(site, "broken_pkg", {"broken": "broken_pkg:Engine"}, "import no_such_module_anywhere")
     assert "broken" in engine_names()
     error = failure("broken")
     assert error.code == "missing_package"
@@ -79,8 +71,8 @@ def test_our_own_missing_packages_are_in_the_extra(site: Site, monkeypatch: pyte
 
 
 def test_a_name_without_its_class_and_a_name_twice(site: Site) -> None:
-    install(site, "hollow_pkg", {"hollow": "hollow_pkg:Engine", "twice": "hollow_pkg:A"})
-    install(site, "second_pkg", {"twice": "second_pkg:A"})
+    install_engines(site, "hollow_pkg", {"hollow": "hollow_pkg:Engine", "twice": "hollow_pkg:A"}, source="")
+    install_engines(site, "second_pkg", {"twice": "second_pkg:A"}, source="")
     assert "hollow_pkg" in failure("hollow").message
     assert "hollow_pkg and second_pkg" in failure("twice").message
 
@@ -95,7 +87,7 @@ def test_a_name_without_its_class_and_a_name_twice(site: Site) -> None:
     ],
 )
 def test_an_engine_whose_module_fails_is_told_by_its_name(site: Site, source: str, told: str) -> None:
-    install(site, "failing_pkg", {"failing": "failing_pkg:Engine"}, source)
+    install_engines(site, "failing_pkg", {"failing": "failing_pkg:Engine"}, source)
     error = failure("failing")
     assert error.code == "engine_failed"
     assert error.message.startswith(f"the engine 'failing' of failing_pkg cannot be imported: {told}")

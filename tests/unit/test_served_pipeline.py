@@ -17,6 +17,7 @@ from antiphon.pipeline.cascade import Cascade
 from antiphon.server.engine_pool import EnginePool
 from antiphon.server.loading import serving_plan
 from antiphon.server.served_pipeline import ServedPipeline
+from tests.engine_packages import install_engines
 
 
 class MissingModel(StandInLanguageModel):
@@ -52,11 +53,8 @@ ODD = {"missing-one": MissingModel, "missing-two": MissingVoice, "closing": Clos
 @pytest.fixture(autouse=True)
 def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Install the engines above as a package, and return the list in which they note that they were closed."""
-    info = tmp_path / "odd_engines-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd_engines\nVersion: 1.0\n")
-    lines = [f"{name} = {__name__}:{engine.__name__}" for name, engine in ODD.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[antiphon.engines]", *lines]))
+    engines = {name: f"{__name__}:{engine.__name__}" for name, engine in ODD.items()}
+    install_engines(tmp_path, "odd_engines", engines)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(ClosingModel, "closed", [])
     return ClosingModel.closed
